@@ -1,0 +1,16 @@
+# The flags every target of this project is built with, on the interface target attn_flags.
+add_library(attn_flags INTERFACE)
+target_compile_features(attn_flags INTERFACE cxx_std_20)
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+target_compile_options(attn_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wnull-dereference -Wdouble-promotion
+  # Results are the same bits with every compiler: a product and a sum are contracted only where the source says fma.
+  -ffp-contract=off
+  $<$<BOOL:${ATTN_WERROR}>:-Werror>)
+
+if(ATTN_SANITIZE)
+  target_compile_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE})
+endif()

@@ -1,0 +1,68 @@
+// Arrays: sizes that overflow, half precision against the definition, conversions that do not fit.
+#include <attn/array.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <doctest/doctest.h>
+
+using namespace attn;
+
+TEST_CASE("element counts are checked for overflow, whatever the other dimensions are") {
+  CHECK(element_count({}) == 1);
+  CHECK(element_count({3, 0, 5}) == 0);
+  CHECK(element_count({2, 3, 4}, 8) == 24);
+  const std::size_t big = std::numeric_limits<std::size_t>::max();
+  CHECK_THROWS_AS((void)element_count({big, 2}), Error);
+  CHECK_THROWS_AS((void)element_count({big, 2, 0}), Error);
+  CHECK_THROWS_AS((void)element_count({big / 2}, 8), Error);
+}
+
+TEST_CASE("every float16 widens to the value its bits mean, and rounds back to itself") {
+  for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
+    const auto half = static_cast<std::uint16_t>(bits);
+    const int exponent = static_cast<int>((bits >> 10U) & 0x1FU);
+    const int mantissa = static_cast<int>(bits & 0x3FFU);
+    const float value = half_to_float(half);
+    if (exponent == 31 && mantissa != 0) {
+      CHECK(std::isnan(value));
+      CHECK(std::isnan(half_to_float(float_to_half(value))));
+      continue;
+    }
+    const double magnitude = exponent == 31  ? std::numeric_limits<double>::infinity()
+                             : exponent == 0 ? std::ldexp(mantissa, -24)
+                                             : std::ldexp(1024 + mantissa, exponent - 25);
+    REQUIRE(static_cast<double>(value) == ((bits & 0x8000U) != 0 ? -magnitude : magnitude));
+    REQUIRE(float_to_half(value) == half);
+  }
+}
+
+TEST_CASE("narrowing to float16 and bfloat16 rounds to nearest even") {
+  CHECK(float_to_half(65519.0F) == 0x7BFF);
+  CHECK(float_to_half(65520.0F) == 0x7C00);
+  CHECK(float_to_half(1.0F + 0x1p-11F) == 0x3C00);      // a tie goes to the even neighbour below
+  CHECK(float_to_half(1.0F + 3 * 0x1p-11F) == 0x3C02);  // and here to the one above
+  CHECK(float_to_half(0x1p-25F) == 0x0000);             // half of the smallest subnormal: a tie to zero
+  CHECK(float_to_half(0x1.8p-25F) == 0x0001);
+  CHECK(float_to_bfloat(1.0F + 0x1p-8F) == 0x3F80);
+  CHECK(float_to_bfloat(1.0F + 3 * 0x1p-8F) == 0x3F82);
+  CHECK(float_to_bfloat(std::numeric_limits<float>::max()) == 0x7F80);
+  CHECK(std::isnan(bfloat_to_float(float_to_bfloat(std::nanf("")))));
+}
+
+TEST_CASE("conversions are exact or refused") {
+  const auto wide = Array::of<std::int64_t>({3}, {-1, 0, 255});
+  CHECK(wide.converted(DType::f64).values<double>()[2] == 255.0);
+  CHECK_THROWS_AS((void)wide.converted(DType::u8), Error);
+  const auto bools = wide.converted(DType::boolean);
+  CHECK(bools.values<bool>()[0]);
+  CHECK_FALSE(bools.values<bool>()[1]);
+  const auto real = Array::of<double>({2}, {2.75, 9.3e18});
+  CHECK_THROWS_AS((void)real.converted(DType::i64), Error);
+  CHECK(Array::of<double>({1}, {-2.75}).converted(DType::i32).values<std::int32_t>()[0] == -2);
+  CHECK_THROWS_AS((void)Array::of<float>({1}, {std::nanf("")}).converted(DType::i32), Error);
+  CHECK_THROWS_AS((void)wide.values<float>(), Error);
+  CHECK_THROWS_AS((void)wide.reshaped({2, 2}), Error);
+  CHECK(wide.reshaped({3, 1}).shape() == Shape{3, 1});
+}
