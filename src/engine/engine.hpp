@@ -1,0 +1,46 @@
+// The two engines: one plain, in float64, that reads like the paper, and one fast. Same plan, same observers, same meaning.
+#pragma once
+
+#include "engine/observer.hpp"
+#include "engine/operands.hpp"
+#include "engine/plan.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace attn::engine {
+
+/// How a walk runs; nothing here changes a bit of its results.
+struct Execution {
+  std::size_t threads = 1;
+  std::string isa;                               ///< vector target to force ("avx2"); empty takes the best
+  const std::atomic<bool>* cancelled = nullptr;  ///< looked at between query blocks; true throws Error(interrupted)
+  std::function<void(double)> progress;          ///< told the finished fraction now and then, from any thread; may be empty
+};
+
+/// Walks (batch, head, query) in float64 with one row of scores at a time: scores, logits and weights as in the formulas.
+void run_reference(const Plan& plan, const Operands<double>& operands, std::span<Observer<double>* const> observers,
+                   const Execution& execution);
+
+/// Walks blocks of queries against blocks of keys with online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): memory is
+/// O(queries * (head_dim + value_dim)) a thread. The same bits for every number of threads, every vector width with fused
+/// multiply-add and every set of observers. T is float or double.
+template <class T>
+void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers,
+               const Execution& execution);
+
+/// Names of the vector targets this processor can run, best first, and of the one that `isa` (or the best, when empty) selects.
+/// Throws Error(usage) that names the possible ones when `isa` is not among them.
+[[nodiscard]] std::vector<std::string> available_isas();
+[[nodiscard]] std::string selected_isa(const std::string& isa);
+
+/// Runs body(batch, head, first query, queries) for every block of at most `block` queries, on `threads` threads, each block
+/// once, handed out dynamically. The first exception stops the walk and is rethrown.
+void for_each_query_block(const Dims& dims, std::size_t block, const Execution& execution,
+                          const std::function<void(std::size_t, std::size_t, std::size_t, std::size_t)>& body);
+
+}  // namespace attn::engine
