@@ -7,13 +7,7 @@ find_package(TBB REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
-
-# libcsv ships neither a CMake nor a pkg-config file.
-find_path(ATTN_LIBCSV_INCLUDE csv.h REQUIRED)
-find_library(ATTN_LIBCSV csv REQUIRED)
-add_library(attn_libcsv INTERFACE)
-target_include_directories(attn_libcsv SYSTEM INTERFACE ${ATTN_LIBCSV_INCLUDE})
-target_link_libraries(attn_libcsv INTERFACE ${ATTN_LIBCSV})
+find_package(AttnLibcsv REQUIRED)
 
 # fast_float is headers only.
 find_path(ATTN_FAST_FLOAT_INCLUDE fast_float/fast_float.h REQUIRED)

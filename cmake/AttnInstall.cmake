@@ -10,4 +10,5 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/attn-config.cmake.in $
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attn)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/attn-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/attn-config.cmake ${PROJECT_BINARY_DIR}/attn-config-version.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindAttnLibcsv.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attn)
