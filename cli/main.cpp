@@ -1,4 +1,58 @@
-// The program's entry: the only catch and the only exit.
-#include <attn/error.hpp>
+// The program's entry: finds the command, and is the only place that catches and that decides the exit status.
+#include "base/nearest.hpp"
+#include "cli/command.hpp"
+#include "cli/overview.hpp"
 
-int main() { return static_cast<int>(attn::Status::ok); }
+#include <csignal>
+#include <cstdlib>
+#include <new>
+
+#include <fmt/format.h>
+
+namespace {
+
+using attn::Error;
+using attn::Status;
+
+Status dispatch(const std::vector<std::string>& arguments, attn::cli::Console& console) {
+  if (arguments.empty()) {
+    console.print(attn::cli::overview());
+    return Status::ok;
+  }
+  std::string name = arguments.front();
+  std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (name == "--version" || name == "-V") {
+    console.print(attn::cli::version_line());
+    return Status::ok;
+  }
+  if (name == "--help" || name == "-h") name = "help";
+  std::vector<std::string> names;
+  for (const attn::cli::Command& command : attn::cli::commands()) {
+    if (command.info.name == name) return command.run(rest, console);
+    names.push_back(command.info.name);
+  }
+  const std::string near = attn::nearest(name, names);
+  throw Error(Status::usage, fmt::format("there is no command '{}'", name),
+              near.empty() ? "attn help lists the commands" : fmt::format("did you mean attn {}?", near));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away ends attn as it ends cat, even if the parent ignores the signal.
+  std::signal(SIGPIPE, SIG_DFL);
+  attn::cli::Console console;
+  Status status = Status::defect;
+  try {
+    status = dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, console);
+  } catch (const Error& error) {
+    console.error(error);
+    status = error.status();
+  } catch (const std::bad_alloc&) {
+    console.error("there is not enough memory");
+    status = Status::memory;
+  } catch (const std::exception& error) {
+    console.error(fmt::format("a defect of attn, please report it: {}", error.what()));
+  }
+  return static_cast<int>(status);
+}
