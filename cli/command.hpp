@@ -17,12 +17,12 @@ using request::Table;
 
 /// Everything about a command that people see.
 struct CommandInfo {
-  std::string name;
-  std::string group;        ///< heading in `attn help`
-  std::string summary;      ///< one line
-  std::string usage;        ///< "attn run [X] [options]"
-  std::string example;      ///< one command line that works
-  std::string description;  ///< paragraphs for the command's help and man page
+  std::string name = {};
+  std::string group = {};        ///< heading in `attn help`
+  std::string summary = {};      ///< one line
+  std::string usage = {};        ///< "attn run [X] [options]"
+  std::string example = {};      ///< one command line that works
+  std::string description = {};  ///< paragraphs for the command's help and man page
 };
 
 struct Command {

@@ -19,16 +19,16 @@ namespace attn::request {
 
 /// What a person sees of an option. All text is for people; `name` is the long flag without its dashes.
 struct Option {
-  std::string name;
-  char letter = 0;                   ///< the short flag, or 0
-  std::string metavar;               ///< what stands for the value in help ("F", "N"); empty makes it a switch
-  std::string group;                 ///< heading in help
-  std::string help;                  ///< one line
-  std::string details;               ///< more sentences for the man page and the reference; may be empty
-  bool positional = false;           ///< an argument instead of a flag
-  bool repeated = false;             ///< may be given several times
-  std::vector<std::string> choices;  ///< filled by the row for enumerations
-  std::string fallback;              ///< the default as text; filled by the table
+  std::string name = {};
+  char letter = 0;                        ///< the short flag, or 0
+  std::string metavar = {};               ///< what stands for the value in help ("F", "N"); empty makes it a switch
+  std::string group = {};                 ///< heading in help
+  std::string help = {};                  ///< one line
+  std::string details = {};               ///< more sentences for the man page and the reference; may be empty
+  bool positional = false;                ///< an argument instead of a flag
+  bool repeated = false;                  ///< may be given several times
+  std::vector<std::string> choices = {};  ///< filled by the row for enumerations
+  std::string fallback = {};              ///< the default as text; filled by the table
 
   [[nodiscard]] bool is_switch() const noexcept { return metavar.empty() && choices.empty(); }
 };
