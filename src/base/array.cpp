@@ -176,7 +176,7 @@ std::size_t element_count(const Shape& shape, std::size_t item_bytes) {
 
 Array::Array(DType type, Shape shape) : type_(type), shape_(std::move(shape)), size_(element_count(shape_, item_size(type))) {
   // calloc gives untouched zero pages, so a large output costs memory only where it is written.
-  void* memory = std::calloc(std::max<std::size_t>(bytes(), 1), 1);
+  void* memory = std::calloc(std::max<std::size_t>(bytes(), 1), 1);  // NOLINT(cppcoreguidelines-no-malloc)
   if (memory == nullptr)
     throw Error(Status::memory, fmt::format("no memory for an array of shape {} ({} bytes)", to_string(shape_), bytes()));
   owner_ = std::shared_ptr<void>(memory, [](void* p) { std::free(p); });  // NOLINT(cppcoreguidelines-no-malloc)

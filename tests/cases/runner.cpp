@@ -36,7 +36,7 @@ Arguments parse(int argc, char** argv) {
     if (word == "--attn") {
       result.options.program = fs::absolute(value());
     } else if (word == "--root") {
-      result.options.root = fs::absolute(value());
+      result.options.root = fs::canonical(value());
     } else if (word == "--limit") {
       result.options.limit_seconds = std::stoi(value());
     } else if (word == "--update") {

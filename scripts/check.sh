@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# All checks beyond the tests: formatting, length of files, shell scripts, a clang build with warnings as errors, clang-tidy,
+# cppcheck, all tests under AddressSanitizer and UndefinedBehaviorSanitizer, and 30 seconds of each fuzz target. Installs Debian
+# packages that are missing (root or sudo). Goes on after a failed check and names all that failed at the end. What was checked
+# and has not changed is not checked again.
+#
+# Usage: scripts/check.sh [CHECK...]     CHECK: format length shell build tidy cppcheck sanitize fuzz (default: all)
+#        ATTN_FUZZ_SECONDS=600 scripts/check.sh fuzz     fuzzes longer, and again
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+# shellcheck disable=SC2086 # lists of words
+need_packages $build_packages $test_packages $check_packages
+
+memory=build/check # stamps of what was found clean
+longest_file=450
+
+# The sources below those of the given folders that exist.
+sources() { find "$@" \( -name '*.cpp' -o -name '*.hpp' \) -type f 2>/dev/null | LC_ALL=C sort; }
+
+check_format() {
+  sources src include cli tests bench examples | xargs clang-format-16 --dry-run -Werror
+}
+
+check_length() {
+  sources src include cli | xargs wc -l | awk -v most="$longest_file" '
+    $2 != "total" && $1 > most { print $2 " has " $1 " lines (at most " most "): find the second thing it does"; bad = 1 }
+    END { exit bad }'
+}
+
+check_shell() {
+  find scripts .ci examples tests bench \( -name '*.sh' -o -path .ci/run \) -type f -print0 2>/dev/null | xargs -0 shellcheck -x
+}
+
+check_build() {
+  configure asan
+  cmake --build --preset asan --parallel "$cores"
+}
+
+# Prints "SOURCE FILE" for each file of this project that an object was compiled from, as the build has recorded it.
+dependencies() {
+  ninja -C build/asan -t deps | awk -v root="$PWD/" '
+    /^[^ ]/ { source = ""; next }
+    NF == 1 {
+      file = $1
+      sub("^\\.\\./\\.\\./", "", file)
+      if (index(file, root) == 1) file = substr(file, length(root) + 1)
+      if (file ~ /^\// || file ~ /^\.\./) next
+      if (source == "") source = file
+      print source, file
+    }'
+}
+
+# tidy_one SOURCE FILE...: checks SOURCE, which was compiled from these files (itself first).
+tidy_one() {
+  local source=$1 key output
+  key=$({ clang-tidy-16 --version; cat .clang-tidy cmake/AttnCompiler.cmake "$@"; } | sha256sum | cut -c1-40)
+  if [ -e "$memory/tidy/$key" ]; then return 0; fi
+  if ! output=$(clang-tidy-16 --quiet -p build/asan "$source" 2>&1); then
+    printf '%s\n' "$output"
+    return 1
+  fi
+  : >"$memory/tidy/$key"
+}
+export -f tidy_one
+export memory
+
+check_tidy() {
+  [ -e build/asan/compile_commands.json ] || check_build
+  mkdir -p "$memory/tidy"
+  dependencies | awk '$1 ~ /^(src|cli)\// { files[$1] = files[$1] " " $2 } END { for (s in files) print s files[s] }' | LC_ALL=C sort |
+    xargs -r -P "$cores" -L 1 bash -c 'tidy_one "$@"' tidy_one
+}
+
+check_cppcheck() {
+  mkdir -p "$memory/cppcheck"
+  cppcheck --quiet --error-exitcode=1 --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
+    --suppress=missingIncludeSystem --cppcheck-build-dir="$memory/cppcheck" -j "$cores" -I include -I src src cli
+}
+
+check_sanitize() {
+  check_build && ctest --preset asan --parallel "$cores"
+}
+
+# Fuzzes one target and keeps what it learnt in the build folder; on a finding prints the input and how to repeat it.
+fuzz_one() {
+  local program=$1 name key seed log
+  name=${program##*/attn_fuzz_}
+  key=$(sha256sum <"$program" | cut -c1-40)
+  if [ -e "$memory/fuzz/$key" ] && [ -z "${ATTN_FUZZ_SECONDS:-}" ]; then
+    echo "fuzz $name: unchanged since it was found clean"
+    return 0
+  fi
+  mkdir -p "$memory/fuzz" "build/fuzz/corpus/$name" "build/fuzz/found"
+  seed=$((RANDOM * 32768 + RANDOM + 1))
+  log=build/fuzz/$name.log
+  echo "fuzz $name: ${ATTN_FUZZ_SECONDS:-30} seconds, seed $seed"
+  if ! "$program" -seed="$seed" -max_total_time="${ATTN_FUZZ_SECONDS:-30}" -timeout=20 -rss_limit_mb=3072 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found/$name-" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
+    tail -n 60 "$log"
+    echo "fuzz $name FAILED; repeat: $program build/fuzz/found/$name-..."
+    return 1
+  fi
+  awk -v name="$name" '/stat::number_of_executed_units/ { print "fuzz " name ": " $2 " inputs, clean" }' "$log"
+  : >"$memory/fuzz/$key"
+}
+export -f fuzz_one
+
+check_fuzz() {
+  configure fuzz && cmake --build --preset fuzz --parallel "$cores" --target attn_fuzz || return 1
+  find build/fuzz/tests/fuzz -maxdepth 1 -name 'attn_fuzz_*' -type f -perm -u+x | LC_ALL=C sort |
+    xargs -r -P "$cores" -L 1 bash -c 'fuzz_one "$@"' fuzz_one
+}
+
+checks=${*:-format length shell build tidy cppcheck sanitize fuzz}
+failed=""
+for check in $checks; do
+  declare -F "check_$check" >/dev/null || fail "no check is named $check"
+done
+for check in $checks; do
+  say "check: $check"
+  began=$SECONDS
+  if ! "check_$check"; then failed="$failed $check"; fi
+  echo "$check: $((SECONDS - began)) s"
+done
+[ -z "$failed" ] || fail "failed:$failed"
+say "All checks passed: $checks"

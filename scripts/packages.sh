@@ -1,0 +1,64 @@
+# The Debian packages attn needs, in this one place, and the function that installs what is missing. Sourced by the other scripts.
+# shellcheck shell=bash disable=SC2034
+
+# To build the program and its tests.
+build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev libfmt-dev nlohmann-json3-dev libhwy-dev libtbb-dev
+  zlib1g-dev libcsv-dev libfast-float-dev doctest-dev"
+# To build again faster.
+test_packages="ccache"
+# To check it: the other compiler with its sanitizers and fuzzer, formatting and lint.
+check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck"
+
+say() { printf '\n==> %s\n' "$*"; }
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# Runs a command as root: at once, or through sudo.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    fail "installing packages needs root or sudo; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+  fi
+}
+
+# need_packages NAME...: installs those that are missing; asks no network and no rights when all are there.
+need_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "This is not a Debian system; the following must be there already: $*" >&2
+    return 0
+  fi
+  local name missing=()
+  for name in "$@"; do
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+
+  say "Installing ${#missing[@]} Debian packages: ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    fail "the packages could not be installed (Debian 12 has all of them; is the network there?)"
+  fi
+  rm -f "$log"
+}
+
+# configure PRESET: a build folder with Ninja and, where it is there, ccache. A folder that exists keeps its generator.
+configure() {
+  export CMAKE_GENERATOR="${CMAKE_GENERATOR:-Ninja}"
+  if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  local log
+  if ! log=$(cmake --preset "$1" 2>&1); then
+    printf '%s\n' "$log" >&2
+    fail "cmake could not configure the preset $1"
+  fi
+}
+
+cores=$(nproc 2>/dev/null || echo 2)
