@@ -1,6 +1,7 @@
 // Errors as data: what went wrong, where, and with which exit status it ends the program.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
@@ -31,8 +32,10 @@ struct Location {
 /// optional second line that says what to do about it.
 class Error : public std::runtime_error {
  public:
-  Error(Status status, const std::string& message, std::string hint = {})
-      : std::runtime_error(message), status_(status), hint_(std::move(hint)) {}
+  /// A template so that a Location in braces, Error(status, {file}, message), is never taken for a message.
+  template <std::convertible_to<std::string> Message>
+  Error(Status status, const Message& message, std::string hint = {})
+      : std::runtime_error(std::string(message)), status_(status), hint_(std::move(hint)) {}
 
   Error(Status status, Location where, const std::string& message, std::string hint = {})
       : std::runtime_error(message), status_(status), where_(std::move(where)), hint_(std::move(hint)) {}

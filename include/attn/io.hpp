@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,12 +21,16 @@ enum class Format { csv, tsv, npy, npz, safetensors };
 /// By the extension of `path` (case-insensitive); nullopt when it says nothing.
 [[nodiscard]] std::optional<Format> format_of_path(std::string_view path) noexcept;
 
-/// A FILE argument: a path or "-", and what stands behind the last colon. A path that exists as written is that path.
+/// A FILE argument: a path or "-", and what stands behind the last colon.
 struct FileName {
   std::string path;      ///< "-" is standard input or output
   std::string selector;  ///< array name (NPZ, safetensors) or columns (CSV); empty selects everything
 
+  /// An input. A path that exists as written is that path; else the last colon behind the name of an existing file splits, and
+  /// without one the last colon.
   [[nodiscard]] static FileName parse(std::string_view text);
+  /// An output: the last colon splits when an NPZ or safetensors name (by extension) or "-" stands before it.
+  [[nodiscard]] static FileName parse_output(std::string_view text);
   [[nodiscard]] bool is_standard_stream() const noexcept { return path == "-"; }
   /// The argument as the user wrote it.
   [[nodiscard]] std::string text() const { return selector.empty() ? path : path + ":" + selector; }
@@ -44,12 +49,16 @@ struct ReadOptions {
   std::optional<double> ragged_pad;   ///< CSV: value that fills short rows; without it they are errors
 };
 
+/// An input file whose memory-mapped bytes an array may be using.
+class MappedFile;
+
 /// What a file held.
 struct Loaded {
   Array array;
   FileName name;
   Format format = Format::npy;
-  std::vector<std::string> columns;  ///< CSV header names of the selected columns; empty without a header
+  std::vector<std::string> columns;          ///< CSV header names of the selected columns; empty without a header
+  std::shared_ptr<const MappedFile> mapped;  ///< null when the array is a copy in memory
 };
 
 /// Reads one array. NPY, stored NPZ entries and safetensors tensors of a regular file are memory-mapped when their bytes can
@@ -57,10 +66,16 @@ struct Loaded {
 /// read. Nothing is allocated beyond what the file's real size justifies.
 [[nodiscard]] Loaded read_array(const FileName& name, const ReadOptions& options, Reporter& reporter);
 
+/// Throws Error(io) when a file that one of the arrays is mapped from has changed since it was read (size or time of
+/// modification). To be called after the last use of the arrays and before the outputs are committed.
+void verify_inputs_unchanged(std::span<const Loaded> inputs);
+
 /// One array of a file, for `attn info`.
 struct ArrayEntry {
-  std::string name;  ///< empty for NPY and CSV
-  DType dtype = DType::f32;
+  std::string name;            ///< empty for NPY and CSV
+  std::optional<DType> dtype;  ///< nullopt for types that attn does not read
+  std::string type_name;       ///< as NumPy calls it, "float32"; for types that attn does not read, as the file calls it
+  std::string refusal;         ///< why read_array() would not read it; empty when it would
   Shape shape;
   bool column_major = false;
   bool big_endian = false;
@@ -84,11 +99,13 @@ struct WriteOptions {
 };
 
 /// The output files of one command: declared first, filled in place, and published together at the end. Each file is written
-/// beside its name and renamed by commit(); without commit() nothing is left behind. Several arrays may go to one NPZ or
-/// safetensors file. Standard output and paths that are not regular files are written at commit(), last.
+/// without a name in the folder where it will be and named by commit(); without commit(), and however the program ends, nothing
+/// is left behind (on file systems without nameless files a killed program leaves `.NAME.XXXXXX`). Several arrays may go to one
+/// NPZ or safetensors file. Standard output and paths that are not regular files are written at commit().
 class Outputs {
  public:
-  Outputs();
+  /// Large arrays on their way to standard output wait in a nameless file in `temporary_folder`.
+  explicit Outputs(std::string temporary_folder = "/tmp");
   ~Outputs();
   Outputs(Outputs&&) noexcept;
   Outputs& operator=(Outputs&&) noexcept;
@@ -98,7 +115,7 @@ class Outputs {
   /// that a full disk is an Error(io) here and not a signal later. `default_name` names the array in an NPZ or safetensors file
   /// when `name` has no selector. CSV takes shapes that are 2-D after dropping dimensions of size 1 (a 1-D array is one row);
   /// others throw Error(usage) and say to write NPY. Throws Error(usage) when two outputs are the same file or both standard
-  /// output.
+  /// output, and when binary data would go to a terminal; Error(io) when the file cannot be created there.
   [[nodiscard]] std::byte* add(const FileName& name, std::string_view default_name, DType type, const Shape& shape,
                                const WriteOptions& options);
 
@@ -114,8 +131,8 @@ class Outputs {
   };
   void add_text(const FileName& name, std::function<void(TextSink&)> producer);
 
-  /// Writes, flushes, closes and renames everything. Throws Error(io) when anything could not be written; then no file has
-  /// changed.
+  /// Completes the contents of all files, writes standard output and other streams, and then gives all files their names. Throws
+  /// Error(io) when anything could not be written; then no file has changed. To be called once.
   void commit();
 
  private:
