@@ -56,7 +56,7 @@ def npy_files():
     for shape in [(), (5,), (2, 3, 5), (2, 3, 5, 7), (0,), (3, 0), (2, 0, 4), (1, 1, 9)]:
         dims = "x".join(map(str, shape)) or "scalar"
         save(f"shape_c_{dims}.npy", sample(shape, "float32"))
-        save(f"shape_f_{dims}.npy", np.asfortranarray(sample(shape, "float32")))
+        save(f"shape_f_{dims}.npy", np.asarray(sample(shape, "float32"), order="F"))
     save("tiles_f_67x33.npy", np.asfortranarray(sample((67, 33), "int16")))
     for version in [(1, 0), (2, 0), (3, 0)]:
         save(f"version_{version[0]}.npy", sample((2, 2), "float32"), version)

@@ -5,11 +5,12 @@
 #include <attn/error.hpp>
 #include <attn/io.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,9 @@ inline std::string fixture(const std::string& name) { return std::string(ATTN_TE
 inline std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   REQUIRE_MESSAGE(file.good(), path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
 }
 
 inline void spill(const std::string& path, const std::string& bytes) {
