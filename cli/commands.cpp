@@ -5,7 +5,7 @@ namespace attn::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
-      help_command(),
+      run_command(), cosine_command(), dot_command(), scaled_command(), multihead_command(), help_command(),
   };
   return list;
 }

@@ -5,6 +5,11 @@
 
 namespace attn::cli {
 
+[[nodiscard]] Command run_command();
+[[nodiscard]] Command cosine_command();
+[[nodiscard]] Command dot_command();
+[[nodiscard]] Command scaled_command();
+[[nodiscard]] Command multihead_command();
 [[nodiscard]] Command help_command();
 
 }  // namespace attn::cli

@@ -1,0 +1,116 @@
+// Observers that put what the walk hands out into output arrays.
+#include "analysis/writers.hpp"
+
+#include <algorithm>
+
+namespace attn::analysis {
+
+template <class T, class D>
+void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
+  const bool nan_when_empty = plan_.options.empty_rows == Policy::nan;
+  const std::size_t width = plan_.dims.value_dim;
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    D* to = output_ + block.batch * strides_.batch + block.head * strides_.head + (block.query + i) * strides_.query;
+    const T* from = block.output + i * width;
+    if (nan_when_empty && block.is_empty[i] != 0) {
+      std::fill_n(to, width, std::numeric_limits<D>::quiet_NaN());
+    } else if (plan_.options.residual) {
+      const T* query = operands_.residual.row(block.batch, block.head, block.query + i);
+      for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c] + query[c]);
+    } else {
+      for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c]);
+    }
+  }
+}
+
+template <class T, class D>
+Needs PairWriter<T, D>::needs() const {
+  switch (what_) {
+    case What::weights:
+      return {.weights = true};
+    case What::raw_scores:
+      return {.raw_scores = true};
+    case What::capped_scores:
+      return {.capped_scores = true};
+    case What::masked_scores:
+      return {.masked_scores = true};
+  }
+  return {};
+}
+
+template <class T, class D>
+void PairWriter<T, D>::write(const Tile<T>& tile) {
+  for (std::size_t i = 0; i < tile.queries; ++i) {
+    D* to = row(tile.batch, tile.head, tile.query + i) + tile.key;
+    for (std::size_t j = 0; j < tile.keys; ++j) to[j] = static_cast<D>(tile.at(i, j));
+  }
+}
+
+template <class T, class D>
+void PairWriter<T, D>::rows(const RowBlock<T>& block) {
+  if (what_ != What::weights || plan_.options.empty_rows != Policy::nan) return;
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    if (block.is_empty[i] != 0)
+      std::fill_n(row(block.batch, block.head, block.query + i), plan_.dims.kv_len, std::numeric_limits<D>::quiet_NaN());
+  }
+}
+
+template <class T, class D>
+void LseWriter<T, D>::rows(const RowBlock<T>& block) {
+  D* to = values_ + (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query;
+  for (std::size_t i = 0; i < block.queries; ++i) to[i] = static_cast<D>(block.log_sum_exp[i]);
+}
+
+template <class T, class D>
+void WeightedRowsWriter<T, D>::weights(const Tile<T>& tile) {
+  const engine::Dims& d = plan_.dims;
+  for (std::size_t i = 0; i < tile.queries; ++i) {
+    const std::size_t query = tile.query + i;
+    for (std::size_t j = 0; j < tile.keys; ++j) {
+      const T weight = tile.at(i, j);
+      const std::size_t key = tile.key + j;
+      // A masked key is absent: its value is not even multiplied by 0, which would let a NaN through.
+      if (weight == 0 && !plan_.visible(tile.batch, tile.head, query, key)) continue;
+      const T* value = operands_.value.row(tile.batch, d.kv_head(tile.head), key);
+      D* to = products_ + (((tile.batch * d.heads + tile.head) * d.q_len + query) * d.kv_len + key) * d.value_dim;
+      for (std::size_t c = 0; c < d.value_dim; ++c) to[c] = static_cast<D>(weight * value[c]);
+    }
+  }
+}
+
+template <class T, class D>
+void WeightedRowsWriter<T, D>::rows(const RowBlock<T>& block) {
+  if (plan_.options.empty_rows != Policy::nan) return;
+  const std::size_t row_size = plan_.dims.kv_len * plan_.dims.value_dim;
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    const std::size_t row = (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query + i;
+    if (block.is_empty[i] != 0) std::fill_n(products_ + row * row_size, row_size, std::numeric_limits<D>::quiet_NaN());
+  }
+}
+
+template <class T>
+void EmptyRows<T>::rows(const RowBlock<T>& block) {
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    if (block.is_empty[i] == 0) continue;
+    ++count_;
+    const std::uint64_t position = (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query + i;
+    std::uint64_t known = first_;
+    while (position < known && !first_.compare_exchange_weak(known, position)) {
+    }
+  }
+}
+
+// The tiled engine writes its own type; the reference computes in double whatever is written.
+#define ATTN_INSTANTIATE(T, D)       \
+  template class OutputWriter<T, D>; \
+  template class PairWriter<T, D>;   \
+  template class LseWriter<T, D>;    \
+  template class WeightedRowsWriter<T, D>
+ATTN_INSTANTIATE(float, float);
+ATTN_INSTANTIATE(double, float);
+ATTN_INSTANTIATE(double, double);
+#undef ATTN_INSTANTIATE
+template class EmptyRows<float>;
+template class EmptyRows<double>;
+
+}  // namespace attn::analysis

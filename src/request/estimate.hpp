@@ -1,0 +1,34 @@
+// What a run will need before it starts: bytes, flops, and an expected time.
+#pragma once
+
+#include "engine/plan.hpp"
+#include "request/run_inputs.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace attn::request {
+
+struct Estimate {
+  std::uint64_t input_bytes = 0;
+  std::uint64_t working_bytes = 0;  ///< widened, rotated or joined copies, and the threads' tiles
+  std::uint64_t output_bytes = 0;   ///< all outputs, those written into mapped files too
+  double visible_pairs = 0;
+  double flops = 0;  ///< 2 * visible pairs * (head_dim + value_dim)
+
+  [[nodiscard]] std::uint64_t total_bytes() const noexcept { return input_bytes + working_bytes + output_bytes; }
+};
+
+/// `output_bytes` is counted by the caller, who knows the outputs.
+[[nodiscard]] Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled,
+                                std::size_t threads, std::uint64_t output_bytes);
+
+/// Seconds the attention core is expected to take: the flops over the rate of a small problem of the same width, timed now.
+[[nodiscard]] double expected_seconds(const engine::Plan& plan, double flops, DType computed_in, bool is_tiled,
+                                      std::size_t threads);
+
+/// "1.5 GiB", "640 bytes".
+[[nodiscard]] std::string byte_text(std::uint64_t bytes);
+
+}  // namespace attn::request

@@ -1,0 +1,38 @@
+// The record of a run: options as resolved, files, seconds, memory.
+#pragma once
+
+#include "request/estimate.hpp"
+#include "request/run_inputs.hpp"
+#include "request/run_outputs.hpp"
+#include "request/run_request.hpp"
+
+#include <string>
+#include <vector>
+
+namespace attn::request {
+
+struct Seconds {
+  double read = 0;
+  double attend = 0;
+  double write = 0;
+  double total = 0;
+};
+
+/// What was decided and done, for people and scripts.
+struct RunRecord {
+  RunRequest request;  ///< with defaults resolved: type, engine, threads, scale
+  const RunInputs* inputs = nullptr;
+  const engine::Plan* plan = nullptr;
+  std::vector<OutputPlan> outputs;
+  Estimate estimate;
+  std::string isa;  ///< vector target of the tiled engine, "none" for the reference
+  Seconds seconds;
+};
+
+/// The JSON of --report, ending in a newline.
+[[nodiscard]] std::string report_json(const RunRecord& record);
+
+/// The text of --dry-run.
+[[nodiscard]] std::string plan_text(const RunRecord& record, double expected_seconds);
+
+}  // namespace attn::request

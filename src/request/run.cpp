@@ -1,0 +1,157 @@
+// One run from files to files: read, plan, attend, write, report.
+#include "request/run.hpp"
+
+#include "analysis/writers.hpp"
+#include "engine/engine.hpp"
+#include "engine/prepare.hpp"
+#include "request/estimate.hpp"
+#include "request/report.hpp"
+#include "request/run_inputs.hpp"
+#include "request/run_outputs.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+class Stopwatch {
+ public:
+  /// Seconds since the last call or the construction.
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return seconds;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+void announce(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
+  if (!findings.nan_input.empty()) {
+    if (request.nan == NanPolicy::error)
+      throw Error(Status::data, findings.nan_input + ": a NaN that no mask hides (--nan error)");
+    reporter.warn(findings.nan_input + ": a NaN that no mask hides; what it reaches is NaN");
+  }
+  if (findings.zero_queries + findings.zero_keys > 0) {
+    reporter.warn(fmt::format("zero vectors have no cosine: {} queries and {} keys count as {} (--zero-vectors)",
+                              findings.zero_queries, findings.zero_keys,
+                              request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
+  }
+}
+
+template <class T>
+void announce_empty(const analysis::EmptyRows<T>& empty, const engine::Plan& plan, Reporter& reporter) {
+  if (empty.count() == 0) return;
+  const std::uint64_t first = empty.first();
+  const std::uint64_t query = first % plan.dims.q_len;
+  const std::uint64_t head = first / plan.dims.q_len % plan.dims.heads;
+  const std::uint64_t batch = first / plan.dims.q_len / plan.dims.heads;
+  const std::string message = fmt::format("{} of {} queries have no key left; the first is query {} of head {}, batch entry {}",
+                                          empty.count(), plan.dims.batch * plan.dims.heads * plan.dims.q_len, query, head, batch);
+  if (plan.options.empty_rows == Policy::error) throw Error(Status::data, message + " (--empty-rows error)");
+  reporter.warn(
+      fmt::format("{}: their output is {} (--empty-rows)", message, plan.options.empty_rows == Policy::nan ? "NaN" : "zero"));
+}
+
+void check_memory(const RunRecord& record) {
+  if (!record.request.max_memory) return;
+  const std::uint64_t allowed = record.request.max_memory->bytes;
+  const Estimate& e = record.estimate;
+  if (e.total_bytes() <= allowed) return;
+  throw Error(
+      Status::memory,
+      fmt::format("this run needs {} ({} inputs, {} working, {} outputs) and --max-memory allows {}", byte_text(e.total_bytes()),
+                  byte_text(e.input_bytes), byte_text(e.working_bytes), byte_text(e.output_bytes), byte_text(allowed)),
+      "to need less: leave out --weights and --scores, attend from fewer queries at a time, or compute in --dtype f32");
+}
+
+/// The request with everything decided that "auto" left open.
+RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, const RunContext& context) {
+  RunRecord record{.request = request, .inputs = &inputs, .plan = &plan, .outputs = {}, .estimate = {}, .isa = {}, .seconds = {}};
+  RunRequest& r = record.request;
+  r.dtype = inputs.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
+  if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
+  if (r.threads == 0) r.threads = context.cores;
+  r.attention.scale = plan.factor * plan.options.temperature;
+  if (r.query_offset.empty() && !plan.query_offset.empty()) r.query_offset = std::to_string(plan.query_offset.front());
+  record.isa = r.engine == EngineChoice::tiled ? engine::selected_isa(r.isa) : "none";
+  if (r.engine == EngineChoice::reference && !r.isa.empty())
+    throw Error(Status::usage, "--isa chooses the vector instructions of the tiled engine; the reference engine has none");
+  return record;
+}
+
+/// Everything between the plan and the finished output memory, for an engine that computes in T and outputs of type D.
+template <class T, class D>
+void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files) {
+  const engine::Plan& plan = *record.plan;
+  engine::Findings findings;
+  const engine::Operands<T> operands = engine::prepare<T>(plan, inputs.inputs, findings);
+  announce(findings, record.request, context.reporter);
+  RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
+  analysis::EmptyRows<T> empty(plan);
+  std::vector<engine::Observer<T>*> observers = outputs.observers();
+  observers.push_back(&empty);
+  const engine::Execution execution{
+      .threads = record.request.threads, .isa = record.request.isa, .cancelled = context.cancelled, .progress = context.progress};
+  if (record.request.engine == EngineChoice::tiled) {
+    if constexpr (std::is_same_v<T, D>) engine::run_tiled<T>(plan, operands, observers, execution);
+  } else if constexpr (std::is_same_v<T, double>) {
+    engine::run_reference(plan, operands, observers, execution);
+  }
+  announce_empty(empty, plan, context.reporter);
+}
+
+void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files) {
+  const bool is_double = inputs.compute == DType::f64;
+  if (record.request.engine == EngineChoice::tiled && !is_double) {
+    attend<float, float>(record, inputs, context, files);
+  } else if (is_double) {
+    attend<double, double>(record, inputs, context, files);
+  } else {
+    attend<double, float>(record, inputs, context, files);
+  }
+}
+
+}  // namespace
+
+void run(const RunRequest& request, const RunContext& context) {
+  Stopwatch total;
+  Stopwatch watch;
+  const RunInputs inputs = read_inputs(request, context.reporter);
+  const double read_seconds = watch.lap();
+  const bool is_reference = request.engine == EngineChoice::reference;
+  const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, is_reference ? DType::f64 : inputs.compute);
+  RunRecord record = resolve(request, inputs, plan, context);
+  record.seconds.read = read_seconds;
+  record.outputs = plan_outputs(record.request, inputs, plan, inputs.compute);
+  std::uint64_t output_bytes = 0;
+  for (const OutputPlan& p : record.outputs) output_bytes += element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
+  const DType computed_in = is_reference ? DType::f64 : inputs.compute;
+  record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes);
+  if (request.dry_run) {
+    const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
+    context.print(plan_text(record, seconds));
+  }
+  check_memory(record);
+  if (request.dry_run) return;
+
+  // Both are opened before the work starts, so that a missing folder is said now.
+  Outputs files;
+  Outputs report;
+  if (!request.report.empty())
+    report.add_text(FileName::parse(request.report), [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
+  attend_as_decided(record, inputs, context, files);
+  record.seconds.attend = watch.lap();
+  files.commit();
+  record.seconds.write = watch.lap();
+  record.seconds.total = total.lap();
+  report.commit();
+}
+
+}  // namespace attn::request

@@ -1,0 +1,25 @@
+// One run from files to files: read, plan, attend, write, report.
+#pragma once
+
+#include "request/run_request.hpp"
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace attn::request {
+
+/// What a run may use of the world around it.
+struct RunContext {
+  Reporter& reporter;
+  std::function<void(std::string_view)> print;   ///< text for standard output (the plan of --dry-run)
+  std::function<void(double)> progress;          ///< finished fraction, from any thread; may be empty
+  const std::atomic<bool>* cancelled = nullptr;  ///< true ends the run with Error(interrupted)
+  std::size_t cores = 1;                         ///< what --threads 0 means
+};
+
+/// Throws what reading, planning and writing throw; leaves complete files or none.
+void run(const RunRequest& request, const RunContext& context);
+
+}  // namespace attn::request

@@ -1,0 +1,215 @@
+// Reading everything a run request names, and deciding the type it is computed in.
+#include "request/run_inputs.hpp"
+
+#include "request/masks.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+/// The files of one request. Each is read once; standard input is read last, when the type of text numbers is known.
+class InputFiles {
+ public:
+  InputFiles(const RunRequest& request, Reporter& reporter) : request_(request), reporter_(reporter) {}
+
+  /// Registers a file under its role; empty text is "not given". Main inputs obey --from.
+  void want(const std::string& role, const std::string& text, bool main_input) {
+    if (text.empty()) return;
+    wanted_.push_back({.role = role, .text = text, .main_input = main_input, .loaded = {}});
+    if (FileName::parse(text).is_standard_stream()) {
+      const auto streams =
+          std::ranges::count_if(wanted_, [&](const Wanted& w) { return FileName::parse(w.text).is_standard_stream(); });
+      const bool same_array = std::ranges::all_of(
+          wanted_, [&](const Wanted& w) { return !FileName::parse(w.text).is_standard_stream() || w.text == text; });
+      if (streams > 1 && !same_array) throw Error(Status::usage, "only one input may be standard input");
+    }
+  }
+
+  /// Reads everything and decides the type computed in.
+  DType read_all() {
+    for (Wanted& w : wanted_) {
+      if (!FileName::parse(w.text).is_standard_stream()) read(w, text_type());
+    }
+    for (Wanted& w : wanted_) {
+      if (FileName::parse(w.text).is_standard_stream()) read(w, text_type());
+    }
+    const DType compute = text_type();
+    // Decimal text is rounded once, to the type computed in: a CSV that was read before a float64 file turned up is read again.
+    for (Wanted& w : wanted_) {
+      const bool is_text = w.loaded.format == Format::csv || w.loaded.format == Format::tsv;
+      if (is_text && compute == DType::f64 && w.loaded.array.dtype() == DType::f32 && !w.loaded.name.is_standard_stream())
+        w.loaded = load(w, DType::f64);
+    }
+    return compute;
+  }
+
+  [[nodiscard]] const Loaded* find(const std::string& role) const {
+    const auto found = std::ranges::find(wanted_, role, &Wanted::role);
+    return found == wanted_.end() ? nullptr : &found->loaded;
+  }
+
+  [[nodiscard]] std::vector<std::pair<std::string, Loaded>> all() const {
+    std::vector<std::pair<std::string, Loaded>> files;
+    for (const Wanted& w : wanted_) files.emplace_back(w.role, w.loaded);
+    return files;
+  }
+
+ private:
+  struct Wanted {
+    std::string role;
+    std::string text;
+    bool main_input = false;
+    Loaded loaded;
+  };
+
+  Loaded load(const Wanted& w, DType type) {
+    ReadOptions options = request_.reading.options(type);
+    if (!w.main_input) options.from.reset();
+    return read_array(FileName::parse(w.text), options, reporter_);
+  }
+
+  void read(Wanted& w, DType type) {
+    const auto same = std::ranges::find_if(wanted_, [&](const Wanted& other) { return &other < &w && other.text == w.text; });
+    w.loaded = same != wanted_.end() && same->main_input == w.main_input ? same->loaded : load(w, type);
+    holds_double_ = holds_double_ || w.loaded.array.dtype() == DType::f64;
+  }
+
+  [[nodiscard]] DType text_type() const {
+    if (request_.dtype == ComputeType::automatic) return holds_double_ ? DType::f64 : DType::f32;
+    return request_.dtype == ComputeType::f64 ? DType::f64 : DType::f32;
+  }
+
+  const RunRequest& request_;
+  Reporter& reporter_;
+  std::vector<Wanted> wanted_;
+  bool holds_double_ = false;
+};
+
+/// "3,-1,4" as numbers; false when the text is no such list (then it names a file).
+bool read_list(const std::string& text, std::vector<std::int64_t>& values) {
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (true) {
+    std::int64_t value = 0;
+    const auto [stop, error] = std::from_chars(at, end, value);
+    if (error != std::errc{}) return false;
+    values.push_back(value);
+    if (stop == end) return true;
+    if (*stop != ',') return false;
+    at = stop + 1;
+  }
+}
+
+std::vector<std::int64_t> read_integers(const std::string& option, const std::string& text, const RunRequest& request,
+                                        Reporter& reporter) {
+  std::vector<std::int64_t> values;
+  if (read_list(text, values)) return values;
+  values.clear();
+  const FileName name = FileName::parse(text);
+  const Array array = read_array(name, request.reading.options(DType::f64), reporter).array;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const double value = array.at_flat(i);
+    if (!(value == std::trunc(value)) || std::abs(value) > 0x1p53)
+      throw Error(Status::data, {.file = text}, fmt::format("{}: entry {} is {} (expected an integer)", option, i, value));
+    values.push_back(static_cast<std::int64_t>(value));
+  }
+  return values;
+}
+
+engine::NamedArray named(const std::string& role, const Loaded* loaded) {
+  if (loaded == nullptr) return {};
+  return {loaded->array, role + " " + loaded->name.text()};
+}
+
+void check_arguments(const RunRequest& r) {
+  if (r.input.empty() && r.query.empty())
+    throw Error(Status::usage, "there is no input: give X for self-attention, or --query with --key and --value",
+                "attn run x.csv        attn run -q queries.npy -k keys.npy -v values.npy");
+  if (!r.input.empty() && !r.query.empty())
+    throw Error(Status::usage, fmt::format("X ('{}') is the query already: --query names another", r.input));
+  if (r.kv_heads != 0 && r.heads == 0)
+    throw Error(Status::usage, "--kv-heads goes with --heads: how many heads the queries have");
+  if (r.mask_type != MaskType::automatic && r.mask.empty()) throw Error(Status::usage, "--mask-type goes with --mask");
+}
+
+void notice_rows(const Loaded& loaded, Reporter& reporter) {
+  if (loaded.array.rank() == 1)
+    reporter.warn(fmt::format("{} has one dimension: taken as one row of {} numbers", loaded.name.text(), loaded.array.size()));
+}
+
+void read_ids(const RunRequest& r, bool self_attention, Reporter& reporter, RunInputs& result) {
+  const auto read = [&](const std::string& text) {
+    return read_names(FileName::parse(text), r.reading.options(DType::f32), reporter);
+  };
+  if (!r.ids.empty()) result.ids = read(r.ids);
+  if (!r.key_ids.empty()) {
+    result.key_ids = read(r.key_ids);
+  } else if (self_attention) {
+    result.key_ids = result.ids;
+  }
+}
+
+}  // namespace
+
+RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
+  check_arguments(r);
+  const std::string query = r.input.empty() ? r.query : r.input;
+  const std::string key = r.key.empty() ? query : r.key;
+  const std::string value = r.value.empty() ? key : r.value;
+  InputFiles files(r, reporter);
+  files.want("query", query, true);
+  files.want("key", key, true);
+  files.want("value", value, true);
+  files.want("past key", r.past_key, false);
+  files.want("past value", r.past_value, false);
+  files.want("mask", r.mask, false);
+  files.want("bias", r.bias, false);
+
+  RunInputs result;
+  result.compute = files.read_all();
+  InputFiles others(r, reporter);
+  others.want("segments", r.segments, false);
+  others.want("key segments", r.key_segments, false);
+  (void)others.read_all();
+
+  for (const char* role : {"query", "key", "value", "past key", "past value"}) {
+    if (files.find(role) == nullptr) continue;
+    require_numbers(*files.find(role), r.reading);
+  }
+  notice_rows(*files.find("query"), reporter);
+  engine::Inputs& in = result.inputs;
+  in.query = named("query", files.find("query"));
+  in.key = named("key", files.find("key"));
+  in.value = named("value", files.find("value"));
+  in.past_key = named("past key", files.find("past key"));
+  in.past_value = named("past value", files.find("past value"));
+  in.segments = named("segments", others.find("segments"));
+  in.key_segments = named("key segments", others.find("key segments"));
+  in.heads = r.heads;
+  in.kv_heads = r.kv_heads;
+  if (const Loaded* mask = files.find("mask")) in.masks.push_back(understand_mask(*mask, r.mask_type, r.treat_below, reporter));
+  if (const Loaded* bias = files.find("bias")) {
+    require_numbers(*bias, r.reading);
+    in.masks.push_back(understand_bias(*bias, r.treat_below, reporter));
+  }
+  if (!r.key_lengths.empty()) in.key_lengths = read_integers("--key-lengths", r.key_lengths, r, reporter);
+  result.options = r.attention;
+  if (r.query_offset == "end") {
+    result.options.query_offset.kind = QueryOffset::Kind::end;
+  } else if (!r.query_offset.empty()) {
+    result.options.query_offset = {.kind = QueryOffset::Kind::given,
+                                   .values = read_integers("--query-offset", r.query_offset, r, reporter)};
+  }
+  read_ids(r, r.key.empty() && r.past_key.empty(), reporter, result);
+  result.files = files.all();
+  for (auto& file : others.all()) result.files.push_back(std::move(file));
+  return result;
+}
+
+}  // namespace attn::request

@@ -1,0 +1,28 @@
+// Reading everything a run request names, and deciding the type it is computed in.
+#pragma once
+
+#include "engine/inputs.hpp"
+#include "request/run_request.hpp"
+
+#include <attn/io.hpp>
+
+#include <string>
+#include <vector>
+
+namespace attn::request {
+
+/// What was read for one run.
+struct RunInputs {
+  engine::Inputs inputs;
+  AttentionOptions options;  ///< with the query offset read
+  DType compute = DType::f32;
+  std::vector<std::string> ids;
+  std::vector<std::string> key_ids;
+  std::vector<std::pair<std::string, Loaded>> files;  ///< role ("query") and content, in the order of the request
+};
+
+/// Reads all files of the request, each once however often it is named. Throws Error(usage) for arguments that contradict each
+/// other and for masks whose meaning must be said, Error(data) and Error(io) as reading does.
+[[nodiscard]] RunInputs read_inputs(const RunRequest& request, Reporter& reporter);
+
+}  // namespace attn::request

@@ -1,0 +1,206 @@
+// The output arrays of a run: their shapes, their files, and the observers that fill them.
+#include "request/run_outputs.hpp"
+
+#include "analysis/writers.hpp"
+#include "engine/prepare.hpp"
+#include "request/long_weights.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+/// [batch?, heads?, ...]: the leading axes that the query's layout has.
+Shape leading_axes(const RunInputs& inputs, const engine::Dims& d) {
+  const std::size_t rank = inputs.inputs.query.array.rank();
+  Shape shape;
+  if (rank >= 3) shape.push_back(d.batch);
+  if (rank == 4 || inputs.inputs.heads != 0) shape.push_back(d.heads);
+  return shape;
+}
+
+Shape pairs_shape(const RunInputs& inputs, const engine::Dims& d) {
+  Shape shape = leading_axes(inputs, d);
+  shape.insert(shape.end(), {d.q_len, d.kv_len});
+  return shape;
+}
+
+Shape output_shape(const RunRequest& request, const RunInputs& inputs, const engine::Dims& d) {
+  if (request.attention.combine == Combine::rows) {
+    Shape shape = pairs_shape(inputs, d);
+    shape.push_back(d.value_dim);
+    return shape;
+  }
+  switch (inputs.inputs.query.array.rank()) {
+    case 4:
+      return {d.batch, d.heads, d.q_len, d.value_dim};
+    case 3:
+      return {d.batch, d.q_len, d.heads * d.value_dim};
+    default:
+      return {d.q_len, d.heads * d.value_dim};
+  }
+}
+
+analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& d) {
+  if (inputs.inputs.query.array.rank() == 4)
+    return {.batch = d.heads * d.q_len * d.value_dim, .head = d.q_len * d.value_dim, .query = d.value_dim};
+  return {.batch = d.q_len * d.heads * d.value_dim, .head = d.value_dim, .query = d.heads * d.value_dim};
+}
+
+bool is_text(const FileName& name, const WriteOptions& options) {
+  const Format format = options.to.value_or(format_of_path(name.path).value_or(Format::csv));
+  return format == Format::csv || format == Format::tsv;
+}
+
+std::vector<std::string> numbered(std::size_t count) {
+  std::vector<std::string> names(count);
+  for (std::size_t i = 0; i < count; ++i) names[i] = std::to_string(i);
+  return names;
+}
+
+void check_ids(const std::vector<std::string>& ids, std::size_t length, const char* option, const char* what) {
+  if (!ids.empty() && ids.size() != length)
+    throw Error(Status::data, fmt::format("{} names {} {}, but there are {}", option, ids.size(), what, length));
+}
+
+}  // namespace
+
+std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, DType type) {
+  const engine::Dims& d = plan.dims;
+  check_ids(inputs.ids, d.q_len, "--ids", "queries");
+  check_ids(inputs.key_ids, d.kv_len, "--key-ids", "keys");
+  std::vector<OutputPlan> planned;
+  const auto want = [&](const char* role, const std::string& file, Shape shape) {
+    if (!file.empty() && file != "none")
+      planned.push_back({.role = role, .file = file, .shape = std::move(shape), .dtype = type});
+  };
+  Shape lse = leading_axes(inputs, d);
+  lse.push_back(d.q_len);
+  want("output", request.output, output_shape(request, inputs, d));
+  want("weights", request.weights, pairs_shape(inputs, d));
+  want("scores", request.scores, pairs_shape(inputs, d));
+  want("lse", request.lse, std::move(lse));
+  want("present-key", request.present_key, {d.batch, d.kv_heads, d.kv_len, d.head_dim});
+  want("present-value", request.present_value, {d.batch, d.kv_heads, d.kv_len, d.value_dim});
+  const auto streams = std::ranges::count(planned, std::string("-"), &OutputPlan::file) + (request.report == "-" ? 1 : 0);
+  if (streams > 1)
+    throw Error(Status::usage, "only one output can be standard output",
+                "the output goes there unless -o FILE or -o none says otherwise");
+  return planned;
+}
+
+template <class T, class D>
+RunOutputs<T, D>::RunOutputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
+                             const engine::Operands<T>& operands, const std::vector<OutputPlan>& planned, Outputs& files)
+    : request_(request), inputs_(inputs), plan_(plan), operands_(operands), files_(files) {
+  for (const OutputPlan& p : planned) {
+    if (p.role == "output")
+      add_output(p);
+    else if (p.role == "weights" && request.weights_form == WeightsForm::rows)
+      add_long_weights(p);
+    else if (p.role == "weights" || p.role == "scores")
+      add_pairs(p);
+    else if (p.role == "lse")
+      observers_.push_back(std::make_unique<analysis::LseWriter<T, D>>(plan, add_file(p, false)));
+    else
+      add_present(p);
+  }
+}
+
+template <class T, class D>
+std::vector<engine::Observer<T>*> RunOutputs<T, D>::observers() const {
+  std::vector<engine::Observer<T>*> all;
+  for (const auto& observer : observers_) all.push_back(observer.get());
+  return all;
+}
+
+template <class T, class D>
+D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
+  const FileName name = FileName::parse(p.file);
+  WriteOptions options;
+  options.deflate = request_.writing.deflate;
+  if (p.role == "output" || name.is_standard_stream()) options.to = request_.writing.to;
+  Shape shape = p.shape;
+  if (is_text(name, options)) {
+    // One number for each query stands in a line of its own, beside the query's name.
+    if (p.role == "lse") shape.push_back(1);
+    const bool rows_are_queries =
+        shape.size() >= 2 && shape[shape.size() - 2] == plan_.dims.q_len && p.role.rfind("present", 0) != 0;
+    if (!inputs_.ids.empty() && rows_are_queries) {
+      options.row_names = inputs_.ids;
+      options.row_title = "query";
+    }
+    const std::size_t width = shape.empty() ? 0 : shape.back();
+    if (columns_are_keys && !inputs_.key_ids.empty())
+      options.column_names = inputs_.key_ids;
+    else if (!options.row_names.empty())
+      options.column_names = p.role == "lse" ? std::vector<std::string>{"lse"} : numbered(width);
+  }
+  void* memory = files_.add(name, p.role, p.dtype, shape, options);
+  return static_cast<D*>(memory);
+}
+
+template <class T, class D>
+void RunOutputs<T, D>::add_output(const OutputPlan& p) {
+  if (request_.attention.combine == Combine::rows) {
+    observers_.push_back(std::make_unique<analysis::WeightedRowsWriter<T, D>>(plan_, operands_, add_file(p, false)));
+  } else {
+    observers_.push_back(std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, add_file(p, false),
+                                                                        output_strides(inputs_, plan_.dims)));
+  }
+}
+
+template <class T, class D>
+void RunOutputs<T, D>::add_pairs(const OutputPlan& p) {
+  using Writer = analysis::PairWriter<T, D>;
+  auto what = Writer::What::weights;
+  if (p.role == "scores") {
+    switch (request_.scores_stage) {
+      case ScoresStage::raw:
+        what = Writer::What::raw_scores;
+        break;
+      case ScoresStage::capped:
+        what = Writer::What::capped_scores;
+        break;
+      case ScoresStage::masked:
+        what = Writer::What::masked_scores;
+        break;
+    }
+  }
+  observers_.push_back(std::make_unique<Writer>(plan_, what, add_file(p, true)));
+}
+
+template <class T, class D>
+void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
+  const FileName name = FileName::parse(p.file);
+  WriteOptions options;
+  if (name.is_standard_stream()) options.to = request_.writing.to;
+  if (!is_text(name, options))
+    throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
+  Array pairs(dtype_of<D>, {plan_.dims.batch, plan_.dims.heads, plan_.dims.q_len, plan_.dims.kv_len});
+  observers_.push_back(std::make_unique<analysis::PairWriter<T, D>>(plan_, analysis::PairWriter<T, D>::What::weights,
+                                                                    pairs.mutable_values<D>().data()));
+  files_.add_text(name, [pairs, ids = inputs_.ids, key_ids = inputs_.key_ids](Outputs::TextSink& sink) {
+    write_long_weights(sink, pairs, ids, key_ids);
+  });
+}
+
+template <class T, class D>
+void RunOutputs<T, D>::add_present(const OutputPlan& p) {
+  const engine::Inputs& in = inputs_.inputs;
+  const bool is_key = p.role == "present-key";
+  const std::size_t packed = in.kv_heads != 0 ? in.kv_heads : in.heads;
+  const Array joined = engine::join_past<D>(is_key ? in.past_key : in.past_value, is_key ? in.key : in.value, packed);
+  D* memory = add_file(p, false);
+  std::ranges::copy(joined.values<D>(), memory);
+}
+
+template class RunOutputs<float, float>;
+template class RunOutputs<double, float>;
+template class RunOutputs<double, double>;
+
+}  // namespace attn::request

@@ -1,0 +1,55 @@
+// The output arrays of a run: their shapes, their files, and the observers that fill them.
+#pragma once
+
+#include "engine/observer.hpp"
+#include "engine/operands.hpp"
+#include "engine/plan.hpp"
+#include "request/run_inputs.hpp"
+#include "request/run_request.hpp"
+
+#include <attn/io.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace attn::request {
+
+/// One output as planned: before it has memory.
+struct OutputPlan {
+  std::string role;  ///< the option's name: "output", "weights"
+  std::string file;
+  Shape shape;
+  DType dtype = DType::f32;
+};
+
+/// The outputs the request asks for, in the layouts of CONTRACT: the output as the query, pairs without the axes the query lacks.
+/// Throws Error(usage) when two outputs are standard output.
+[[nodiscard]] std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
+                                                   DType type);
+
+/// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
+template <class T, class D>
+class RunOutputs {
+ public:
+  RunOutputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, const engine::Operands<T>& operands,
+             const std::vector<OutputPlan>& planned, Outputs& files);
+
+  [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
+
+ private:
+  void add_output(const OutputPlan& planned);
+  void add_pairs(const OutputPlan& planned);
+  void add_long_weights(const OutputPlan& planned);
+  void add_present(const OutputPlan& planned);
+  [[nodiscard]] D* add_file(const OutputPlan& planned, bool columns_are_keys);
+
+  const RunRequest& request_;
+  const RunInputs& inputs_;
+  const engine::Plan& plan_;
+  const engine::Operands<T>& operands_;
+  Outputs& files_;
+  std::vector<std::unique_ptr<engine::Observer<T>>> observers_;
+};
+
+}  // namespace attn::request
