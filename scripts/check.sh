@@ -85,7 +85,7 @@ check_sanitize() {
 
 # Fuzzes one target and keeps what it learnt in the build folder; on a finding prints the input and how to repeat it.
 fuzz_one() {
-  local program=$1 name key seed log
+  local program=$1 name key seed log dictionary=()
   name=${program##*/attn_fuzz_}
   key=$(sha256sum <"$program" | cut -c1-40)
   if [ -e "$memory/fuzz/$key" ] && [ -z "${ATTN_FUZZ_SECONDS:-}" ]; then
@@ -96,7 +96,8 @@ fuzz_one() {
   seed=$((RANDOM * 32768 + RANDOM + 1))
   log=build/fuzz/$name.log
   echo "fuzz $name: ${ATTN_FUZZ_SECONDS:-30} seconds, seed $seed"
-  if ! "$program" -seed="$seed" -max_total_time="${ATTN_FUZZ_SECONDS:-30}" -timeout=20 -rss_limit_mb=3072 -print_final_stats=1 \
+  if [ -e "tests/fuzz/dictionary/$name.dict" ]; then dictionary=("-dict=tests/fuzz/dictionary/$name.dict"); fi
+  if ! "$program" "${dictionary[@]}" -seed="$seed" -max_total_time="${ATTN_FUZZ_SECONDS:-30}" -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=512 -max_len=4096 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/found/$name-" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
     tail -n 60 "$log"
     echo "fuzz $name FAILED; repeat: $program build/fuzz/found/$name-..."

@@ -1,5 +1,6 @@
 // The header of NPY files: a small reader for the Python dictionary in it, and the meaning of its element types.
 #include "io/npy.hpp"
+#include "io/text.hpp"
 
 #include <attn/error.hpp>
 
@@ -168,26 +169,27 @@ std::optional<DType> known_type(std::string_view code) {
   return std::nullopt;
 }
 
+/// `descr` is the file's own words as messages show them.
 std::string refusal_of(std::string_view descr, std::string_view code) {
   const char kind = code.empty() ? '\0' : code.front();
   switch (kind) {
     case 'O':
       return "the array holds Python objects (pickle), which attn never loads (expected numbers)";
     case 'c':
-      return fmt::format("the array holds complex numbers ('{}'; expected real numbers)", descr);
+      return fmt::format("the array holds complex numbers ({}; expected real numbers)", descr);
     case 'S':
     case 'U':
     case 'a':
-      return fmt::format("the array holds text ('{}'; expected numbers)", descr);
+      return fmt::format("the array holds text ({}; expected numbers)", descr);
     case 'M':
     case 'm':
-      return fmt::format("the array holds dates or times ('{}'; expected numbers)", descr);
+      return fmt::format("the array holds dates or times ({}; expected numbers)", descr);
     case 'V':
-      return fmt::format("the array holds raw bytes or records ('{}'; expected numbers)", descr);
+      return fmt::format("the array holds raw bytes or records ({}; expected numbers)", descr);
     case 'f':
-      return fmt::format("the array holds floats of a size that attn does not read ('{}'; expected 2, 4 or 8 bytes)", descr);
+      return fmt::format("the array holds floats of a size that attn does not read ({}; expected 2, 4 or 8 bytes)", descr);
     default:
-      return fmt::format("the array has the unknown element type '{}' (expected floats, integers or bools)", descr);
+      return fmt::format("the array has the unknown element type {} (expected floats, integers or bools)", descr);
   }
 }
 
@@ -202,7 +204,7 @@ void understand_type(NpyHeader& header) {
   }
   header.type = known_type(code);
   if (header.type && item_size(*header.type) == 1) header.big_endian = false;
-  if (!header.type) header.refusal = refusal_of(header.descr, code);
+  if (!header.type) header.refusal = refusal_of(excerpt(header.descr), code);
 }
 
 }  // namespace

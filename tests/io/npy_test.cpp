@@ -148,6 +148,15 @@ TEST_CASE("damaged headers are refused with their place") {
   CHECK(error_in(npy_file("{'descr': " + std::string(60000, '['), "")).status() == Status::data);
 }
 
+TEST_CASE("an element type of the file's own words is shown on one line") {
+  const Error error =
+      error_in(npy_file("{'descr': '<f\n\x1B" + std::string(300, 'x') + "', 'fortran_order': False, 'shape': (2,)}", two_floats));
+  CHECK(error.status() == Status::data);
+  CHECK(std::string(error.what()).find("\\x0A\\x1B") != std::string::npos);
+  CHECK(std::string(error.what()).find('\n') == std::string::npos);
+  CHECK(std::string(error.what()).size() < 200);
+}
+
 TEST_CASE("what attn does not read is refused with the reason") {
   const std::vector<std::pair<std::string, std::string>> reasons{
       {"rank5", "more than 4 dimensions"},
