@@ -2,6 +2,7 @@
 #include "analysis/writers.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace attn::analysis {
 
@@ -100,6 +101,21 @@ void EmptyRows<T>::rows(const RowBlock<T>& block) {
   }
 }
 
+template <class T>
+void NanWatch<T>::rows(const RowBlock<T>& block) {
+  // A sum of x - x is 0 unless something is NaN or infinite, and needs no branch; only then is it worth a second look.
+  bool found = false;
+  if (watch_output_) {
+    const std::size_t count = block.queries * plan_.dims.value_dim;
+    T sum = 0;
+    for (std::size_t k = 0; k < count; ++k) sum += block.output[k] - block.output[k];
+    if (sum != 0 || std::isnan(sum)) found = std::any_of(block.output, block.output + count, [](T x) { return std::isnan(x); });
+  } else {
+    found = std::any_of(block.log_sum_exp, block.log_sum_exp + block.queries, [](double x) { return std::isnan(x); });
+  }
+  if (found) seen_ = true;
+}
+
 // The tiled engine writes its own type; the reference computes in double whatever is written.
 #define ATTN_INSTANTIATE(T, D)       \
   template class OutputWriter<T, D>; \
@@ -112,5 +128,7 @@ ATTN_INSTANTIATE(double, double);
 #undef ATTN_INSTANTIATE
 template class EmptyRows<float>;
 template class EmptyRows<double>;
+template class NanWatch<float>;
+template class NanWatch<double>;
 
 }  // namespace attn::analysis

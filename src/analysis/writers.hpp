@@ -115,4 +115,19 @@ class EmptyRows : public Observer<T> {
   std::atomic<std::uint64_t> first_ = std::numeric_limits<std::uint64_t>::max();
 };
 
+/// Notices whether any NaN came out, in the outputs or, where none are computed, in the log-sum-exp.
+template <class T>
+class NanWatch : public Observer<T> {
+ public:
+  NanWatch(const engine::Plan& plan, bool watch_output) : plan_(plan), watch_output_(watch_output) {}
+  [[nodiscard]] Needs needs() const override { return {.output = watch_output_, .log_sum_exp = !watch_output_}; }
+  void rows(const RowBlock<T>& block) override;
+  [[nodiscard]] bool seen() const noexcept { return seen_; }
+
+ private:
+  const engine::Plan& plan_;
+  bool watch_output_;
+  std::atomic<bool> seen_ = false;
+};
+
 }  // namespace attn::analysis

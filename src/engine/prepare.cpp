@@ -1,6 +1,8 @@
 // From input arrays to the rows an engine reads.
 #include "engine/prepare.hpp"
 
+#include "engine/findings.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -46,23 +48,31 @@ class Rope {
  public:
   explicit Rope(const Plan& plan)
       : interleaved_(plan.options.rope == RopePairing::interleaved),
-        half_((plan.options.rope_dim == 0 ? plan.dims.head_dim : plan.options.rope_dim) / 2) {
+        half_((plan.options.rope_dim == 0 ? plan.dims.head_dim : plan.options.rope_dim) / 2),
+        cosine_(half_),
+        sine_(half_) {
     for (std::size_t i = 0; i < half_; ++i)
       frequency_.push_back(std::pow(plan.options.rope_base, -static_cast<double>(i) / static_cast<double>(half_)));
   }
 
-  template <class T>
-  void rotate(std::span<T> row, std::int64_t position) const {
+  /// The angles of one position, for all rows that stand there.
+  void turn_to(std::int64_t position) {
     for (std::size_t i = 0; i < half_; ++i) {
       const double angle = static_cast<double>(position) * frequency_[i];
-      const double c = std::cos(angle);
-      const double s = std::sin(angle);
+      cosine_[i] = std::cos(angle);
+      sine_[i] = std::sin(angle);
+    }
+  }
+
+  template <class T>
+  void rotate(T* row) const {
+    for (std::size_t i = 0; i < half_; ++i) {
       T& first = row[interleaved_ ? 2 * i : i];
       T& second = row[interleaved_ ? 2 * i + 1 : i + half_];
       const auto x = static_cast<double>(first);
       const auto y = static_cast<double>(second);
-      first = static_cast<T>(x * c - y * s);
-      second = static_cast<T>(x * s + y * c);
+      first = static_cast<T>(x * cosine_[i] - y * sine_[i]);
+      second = static_cast<T>(x * sine_[i] + y * cosine_[i]);
     }
   }
 
@@ -70,7 +80,22 @@ class Rope {
   bool interleaved_;
   std::size_t half_;
   std::vector<double> frequency_;
+  std::vector<double> cosine_;
+  std::vector<double> sine_;
 };
+
+/// Rotates every row of an owned array [batch, heads, length, dim] to position(batch, row).
+template <class T, class Position>
+void rotate_all(Rope& rope, Array& array, const Position& position) {
+  const HeadLayout l = plain_layout(array);
+  T* data = array.mutable_values<T>().data();
+  for (std::size_t b = 0; b < l.batch; ++b) {
+    for (std::size_t i = 0; i < l.length; ++i) {
+      rope.turn_to(position(b, i));
+      for (std::size_t h = 0; h < l.heads; ++h) rope.rotate(data + b * l.batch_stride + h * l.head_stride + i * l.row_stride);
+    }
+  }
+}
 
 /// Scales to unit length; the norm is taken of the row divided by its largest entry, so that 1e-30 and 1e300 have a direction
 /// too. Returns false for a zero vector, which stays.
@@ -90,25 +115,6 @@ bool to_unit(std::span<T> row) {
   return true;
 }
 
-bool some_query_sees(const Plan& plan, std::size_t b, std::size_t kv_head, std::size_t j) {
-  if (j >= plan.key_length[b]) return false;
-  const std::size_t group = plan.dims.heads / plan.dims.kv_heads;
-  for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
-    for (std::size_t i = 0; i < plan.dims.q_len; ++i) {
-      if (plan.visible(b, h, i, j)) return true;
-    }
-  }
-  return false;
-}
-
-bool sees_some_key(const Plan& plan, std::size_t b, std::size_t h, std::size_t i) {
-  const KeyRange keys = plan.range(b, i);
-  for (std::size_t j = keys.begin; j < keys.end; ++j) {
-    if (plan.visible(b, h, i, j)) return true;
-  }
-  return false;
-}
-
 /// Unit length for all rows of a copy; counts zero vectors that `counts` says matter and treats them by the policy.
 template <class T, class Counts>
 std::size_t to_units(Array& rows, Policy policy, const NamedArray& input, const Counts& counts) {
@@ -122,23 +128,6 @@ std::size_t to_units(Array& rows, Policy policy, const NamedArray& input, const 
     if (policy == Policy::nan) std::ranges::fill(row, std::numeric_limits<T>::quiet_NaN());
   });
   return zeros;
-}
-
-/// The first NaN among the rows for which `matters` holds, as text.
-template <class T, class Matters>
-std::string find_nan(const Rows<T>& rows, const HeadLayout& l, const std::string& name, const Matters& matters) {
-  for (std::size_t b = 0; b < l.batch; ++b) {
-    for (std::size_t h = 0; h < l.heads; ++h) {
-      for (std::size_t i = 0; i < l.length; ++i) {
-        const std::span<const T> row(rows.row(b, h, i), l.dim);
-        const auto nan = std::ranges::find_if(row, [](T x) { return std::isnan(x); });
-        if (nan == row.end() || !matters(b, h, i)) continue;
-        const std::string where = l.batch > 1 || l.heads > 1 ? fmt::format("batch {}, head {}, row", b, h) : "row";
-        return fmt::format("{}: {} {}, feature {}", name, where, i, nan - row.begin());
-      }
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -161,43 +150,44 @@ Array join_past(const NamedArray& past, const NamedArray& input, std::size_t pac
 }
 
 template <class T>
-Operands<T> prepare(const Plan& plan, const Inputs& inputs, Findings& findings) {
+WideRows<T> widen(const Inputs& inputs) {
   const std::size_t packed_kv = inputs.kv_heads != 0 ? inputs.kv_heads : inputs.heads;
   const bool has_past = inputs.past_key.given();
-  Array query = inputs.query.array.converted(dtype_of<T>);
-  Array key = has_past ? join_past<T>(inputs.past_key, inputs.key, packed_kv) : inputs.key.array.converted(dtype_of<T>);
-  Array value = has_past ? join_past<T>(inputs.past_value, inputs.value, packed_kv) : inputs.value.array.converted(dtype_of<T>);
-  HeadLayout query_layout = head_layout({query, inputs.query.name}, inputs.heads);
-  HeadLayout key_layout = has_past ? plain_layout(key) : head_layout({key, inputs.key.name}, packed_kv);
-  const HeadLayout value_layout = has_past ? plain_layout(value) : head_layout({value, inputs.value.name}, packed_kv);
+  WideRows<T> wide;
+  const auto take = [&wide](const Array& array, const HeadLayout& layout, Rows<T>& rows) {
+    wide.memory.push_back(array);
+    rows = rows_of<T>(array, layout);
+    return layout;
+  };
+  const auto take_keys = [&](const NamedArray& past, const NamedArray& input, Rows<T>& rows) {
+    const Array array = has_past ? join_past<T>(past, input, packed_kv) : input.array.converted(dtype_of<T>);
+    return take(array, has_past ? plain_layout(array) : head_layout({array, input.name}, packed_kv), rows);
+  };
+  const Array query = inputs.query.array.converted(dtype_of<T>);
+  wide.query_layout = take(query, head_layout({query, inputs.query.name}, inputs.heads), wide.query);
+  wide.key_layout = take_keys(inputs.past_key, inputs.key, wide.key);
+  wide.value_layout = take_keys(inputs.past_value, inputs.value, wide.value);
+  return wide;
+}
 
-  Operands<T> operands{.query = rows_of<T>(query, query_layout),
-                       .key = rows_of<T>(key, key_layout),
-                       .value = rows_of<T>(value, value_layout),
-                       .residual = {},
-                       .memory = {query, key, value}};
-  operands.residual = operands.query;
-
-  const auto key_matters = [&](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
-  const auto query_matters = [&](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
-  findings.nan_input = find_nan<T>(operands.query, query_layout, inputs.query.name, query_matters);
-  if (findings.nan_input.empty()) findings.nan_input = find_nan<T>(operands.key, key_layout, inputs.key.name, key_matters);
-  if (findings.nan_input.empty()) findings.nan_input = find_nan<T>(operands.value, value_layout, inputs.value.name, key_matters);
-
+template <class T>
+Operands<T> prepare(const Plan& plan, const Inputs& inputs, Findings& findings) {
+  WideRows<T> wide = widen<T>(inputs);
+  Operands<T> operands{.query = wide.query, .key = wide.key, .value = wide.value, .residual = wide.query, .memory = wide.memory};
   const bool rotates = plan.options.rope != RopePairing::none;
   const bool to_unit_length = plan.options.score == Score::cosine;
   if (!rotates && !to_unit_length) return operands;
 
-  query = copy_rows<T>(operands.query, query_layout);
-  key = copy_rows<T>(operands.key, key_layout);
+  Array query = copy_rows<T>(wide.query, wide.query_layout);
+  Array key = copy_rows<T>(wide.key, wide.key_layout);
   if (rotates) {
-    const Rope rope(plan);
-    for_each_row<T>(query,
-                    [&](std::size_t b, std::size_t, std::size_t i, std::span<T> row) { rope.rotate(row, plan.position(b, i)); });
-    for_each_row<T>(
-        key, [&](std::size_t, std::size_t, std::size_t j, std::span<T> row) { rope.rotate(row, static_cast<std::int64_t>(j)); });
+    Rope rope(plan);
+    rotate_all<T>(rope, query, [&](std::size_t b, std::size_t i) { return plan.position(b, i); });
+    rotate_all<T>(rope, key, [](std::size_t, std::size_t j) { return static_cast<std::int64_t>(j); });
   }
   if (to_unit_length) {
+    const auto key_matters = [&](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
+    const auto query_matters = [&](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
     findings.zero_queries = to_units<T>(query, plan.options.zero_vectors, inputs.query, query_matters);
     findings.zero_keys = to_units<T>(key, plan.options.zero_vectors, inputs.key, key_matters);
   }
@@ -209,6 +199,8 @@ Operands<T> prepare(const Plan& plan, const Inputs& inputs, Findings& findings) 
 
 template Array join_past<float>(const NamedArray&, const NamedArray&, std::size_t);
 template Array join_past<double>(const NamedArray&, const NamedArray&, std::size_t);
+template WideRows<float> widen(const Inputs&);
+template WideRows<double> widen(const Inputs&);
 template Operands<float> prepare(const Plan&, const Inputs&, Findings&);
 template Operands<double> prepare(const Plan&, const Inputs&, Findings&);
 

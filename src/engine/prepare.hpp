@@ -11,11 +11,25 @@ namespace attn::engine {
 template <class T>
 [[nodiscard]] Array join_past(const NamedArray& past, const NamedArray& input, std::size_t packed_heads);
 
+/// Query, key and value as rows of T, before rotation and scaling; past and new keys joined.
+template <class T>
+struct WideRows {
+  Rows<T> query;
+  Rows<T> key;
+  Rows<T> value;
+  HeadLayout query_layout;
+  HeadLayout key_layout;
+  HeadLayout value_layout;
+  std::vector<Array> memory;  ///< keeps the rows alive
+};
+
+template <class T>
+[[nodiscard]] WideRows<T> widen(const Inputs& inputs);
+
 /// What `prepare` met on the way, for one announcement each.
 struct Findings {
-  std::size_t zero_queries = 0;  ///< cosine: queries of length 0
+  std::size_t zero_queries = 0;  ///< cosine: queries of length 0 that see some key
   std::size_t zero_keys = 0;     ///< cosine: keys of length 0 that some query sees
-  std::string nan_input;         ///< the first NaN that reaches the result: "key k.npy: row 3, feature 7"; empty: none
 };
 
 /// Throws Error(data) for a zero vector under the policy `error`. T is float or double.

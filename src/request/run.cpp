@@ -3,6 +3,7 @@
 
 #include "analysis/writers.hpp"
 #include "engine/engine.hpp"
+#include "engine/findings.hpp"
 #include "engine/prepare.hpp"
 #include "request/estimate.hpp"
 #include "request/report.hpp"
@@ -32,17 +33,23 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-void announce(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
-  if (!findings.nan_input.empty()) {
-    if (request.nan == NanPolicy::error)
-      throw Error(Status::data, findings.nan_input + ": a NaN that no mask hides (--nan error)");
-    reporter.warn(findings.nan_input + ": a NaN that no mask hides; what it reaches is NaN");
-  }
-  if (findings.zero_queries + findings.zero_keys > 0) {
-    reporter.warn(fmt::format("zero vectors have no cosine: {} queries and {} keys count as {} (--zero-vectors)",
-                              findings.zero_queries, findings.zero_keys,
-                              request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
-  }
+void announce_zero_vectors(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
+  if (findings.zero_queries + findings.zero_keys == 0) return;
+  reporter.warn(fmt::format("zero vectors have no cosine: {} queries and {} keys count as {} (--zero-vectors)",
+                            findings.zero_queries, findings.zero_keys,
+                            request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
+}
+
+/// Looks for the input's NaN only when one came out: a NaN that no mask hides always does.
+void announce_nan(bool nan_came_out, bool look_anyway, const engine::Plan& plan, const RunInputs& inputs,
+                  const RunRequest& request, Reporter& reporter) {
+  if (!nan_came_out && !look_anyway) return;
+  const std::string found = engine::first_visible_nan(plan, inputs.inputs);
+  if (!found.empty() && request.nan == NanPolicy::error)
+    throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
+  if (found.empty() && !nan_came_out) return;
+  reporter.warn(found.empty() ? "the result holds NaN, though no input row does: infinities or a mask made it"
+                              : found + ": a NaN that no mask hides; what it reaches is NaN");
 }
 
 template <class T>
@@ -92,11 +99,16 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   const engine::Plan& plan = *record.plan;
   engine::Findings findings;
   const engine::Operands<T> operands = engine::prepare<T>(plan, inputs.inputs, findings);
-  announce(findings, record.request, context.reporter);
+  announce_zero_vectors(findings, record.request, context.reporter);
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
   analysis::EmptyRows<T> empty(plan);
   std::vector<engine::Observer<T>*> observers = outputs.observers();
   observers.push_back(&empty);
+  const bool keeps_rows = plan.options.combine == Combine::rows;
+  const bool has_output = std::ranges::find(record.outputs, "output", &OutputPlan::role) != record.outputs.end() && !keeps_rows;
+  const bool has_weights = std::ranges::find(record.outputs, "weights", &OutputPlan::role) != record.outputs.end() || keeps_rows;
+  analysis::NanWatch<T> nan(plan, has_output);
+  if (has_output || has_weights) observers.push_back(&nan);
   const engine::Execution execution{
       .threads = record.request.threads, .isa = record.request.isa, .cancelled = context.cancelled, .progress = context.progress};
   if (record.request.engine == EngineChoice::tiled) {
@@ -104,6 +116,8 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   } else if constexpr (std::is_same_v<T, double>) {
     engine::run_reference(plan, operands, observers, execution);
   }
+  // Rows that are not summed show a value's NaN nowhere the watch looks.
+  announce_nan(nan.seen(), keeps_rows, plan, inputs, record.request, context.reporter);
   announce_empty(empty, plan, context.reporter);
 }
 

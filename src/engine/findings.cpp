@@ -1,0 +1,64 @@
+// What in the inputs deserves a word.
+#include "engine/findings.hpp"
+
+#include "engine/prepare.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include <fmt/format.h>
+
+namespace attn::engine {
+
+namespace {
+
+/// The first NaN among the rows for which `matters` holds, as text.
+template <class T, class Matters>
+std::string find_nan(const Rows<T>& rows, const HeadLayout& l, const std::string& name, const Matters& matters) {
+  for (std::size_t b = 0; b < l.batch; ++b) {
+    for (std::size_t h = 0; h < l.heads; ++h) {
+      for (std::size_t i = 0; i < l.length; ++i) {
+        const std::span<const T> row(rows.row(b, h, i), l.dim);
+        const auto nan = std::ranges::find_if(row, [](T x) { return std::isnan(x); });
+        if (nan == row.end() || !matters(b, h, i)) continue;
+        const std::string where = l.batch > 1 || l.heads > 1 ? fmt::format("batch {}, head {}, row", b, h) : "row";
+        return fmt::format("{}: {} {}, feature {}", name, where, i, nan - row.begin());
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool some_query_sees(const Plan& plan, std::size_t b, std::size_t kv_head, std::size_t j) {
+  if (j >= plan.key_length[b]) return false;
+  const std::size_t group = plan.dims.heads / plan.dims.kv_heads;
+  for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    for (std::size_t i = 0; i < plan.dims.q_len; ++i) {
+      if (plan.visible(b, h, i, j)) return true;
+    }
+  }
+  return false;
+}
+
+bool sees_some_key(const Plan& plan, std::size_t b, std::size_t h, std::size_t i) {
+  const KeyRange keys = plan.range(b, i);
+  for (std::size_t j = keys.begin; j < keys.end; ++j) {
+    if (plan.visible(b, h, i, j)) return true;
+  }
+  return false;
+}
+
+std::string first_visible_nan(const Plan& plan, const Inputs& inputs) {
+  const auto key_matters = [&](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
+  const auto query_matters = [&](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
+  const WideRows<double> wide = widen<double>(inputs);
+  std::string found = find_nan(wide.query, wide.query_layout, inputs.query.name, query_matters);
+  if (found.empty()) found = find_nan(wide.key, wide.key_layout, inputs.key.name, key_matters);
+  if (found.empty()) found = find_nan(wide.value, wide.value_layout, inputs.value.name, key_matters);
+  return found;
+}
+
+}  // namespace attn::engine
