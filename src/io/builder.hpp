@@ -28,5 +28,9 @@ class FileBuilder {
 
 /// Each builder fills `file`, which must outlive it. `scratch_folder` takes large arrays that are only written at the end.
 [[nodiscard]] std::unique_ptr<FileBuilder> make_npy_builder(StagedFile& file);
+/// `force_zip64` uses the ZIP64 records even where plain ones would do (for tests).
+[[nodiscard]] std::unique_ptr<FileBuilder> make_npz_builder(StagedFile& file, const std::string& scratch_folder,
+                                                            bool force_zip64 = false);
+[[nodiscard]] std::unique_ptr<FileBuilder> make_safetensors_builder(StagedFile& file, const std::string& scratch_folder);
 
 }  // namespace attn

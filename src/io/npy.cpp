@@ -45,6 +45,16 @@ void append_little_endian(std::string& text, std::size_t value, std::size_t byte
   for (std::size_t i = 0; i < bytes; ++i) text += static_cast<char>(static_cast<unsigned char>(value >> (8 * i) & 0xFFU));
 }
 
+/// The bytes of the elements, when `found` bytes behind the header are as many.
+std::size_t checked_data_bytes(const NpyHeader& header, std::size_t found, const std::string& label, Trailing trailing) {
+  const std::size_t expected = npy_data_bytes(header, label);
+  if (found == expected || (found > expected && trailing == Trailing::ignored)) return expected;
+  throw Error(
+      Status::data, {label},
+      fmt::format("the file is {}: {} elements of {} take {} bytes, found {}", found < expected ? "cut short" : "too long",
+                  to_string(header.shape), dtype_name(*header.type), expected, found));
+}
+
 }  // namespace
 
 std::size_t npy_data_bytes(const NpyHeader& header, const std::string& label) {
@@ -60,18 +70,17 @@ std::size_t npy_data_bytes(const NpyHeader& header, const std::string& label) {
 Array parse_npy(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& label,
                 Trailing trailing) {
   const NpyHeader header = parse_npy_header(bytes, label);
-  const std::size_t expected = npy_data_bytes(header, label);
-  const std::size_t found = bytes.size() - header.data_offset;
-  if (found < expected)
-    throw Error(Status::data, {label},
-                fmt::format("the file is cut short: {} elements of {} take {} bytes, found {}", to_string(header.shape),
-                            dtype_name(*header.type), expected, found));
-  if (found > expected && trailing == Trailing::refused)
-    throw Error(Status::data, {label},
-                fmt::format("the file is too long: {} elements of {} take {} bytes, found {}", to_string(header.shape),
-                            dtype_name(*header.type), expected, found));
+  const std::size_t size = checked_data_bytes(header, bytes.size() - header.data_offset, label, trailing);
   return arrange_elements({*header.type, header.shape, header.big_endian, header.column_major}, std::move(owner),
-                          bytes.subspan(header.data_offset, expected));
+                          bytes.subspan(header.data_offset, size));
+}
+
+ArrayEntry list_npy(std::span<const std::byte> bytes, const std::string& label, Trailing trailing) {
+  const NpyHeader header = parse_npy_header(bytes, label);
+  if (header.refusal.empty()) (void)checked_data_bytes(header, bytes.size() - header.data_offset, label, trailing);
+  ArrayEntry entry = describe_npy(header);
+  entry.storage = "mapped";
+  return entry;
 }
 
 ArrayEntry describe_npy(const NpyHeader& header) {

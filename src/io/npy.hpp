@@ -47,6 +47,9 @@ enum class Trailing { refused, ignored };
 
 /// What `attn info` shows of the header.
 [[nodiscard]] ArrayEntry describe_npy(const NpyHeader& header);
+/// The same for a whole file. Throws Error(data) like parse_npy() when header or size are wrong; a type that attn does not read
+/// is no error.
+[[nodiscard]] ArrayEntry list_npy(std::span<const std::byte> bytes, const std::string& label, Trailing trailing);
 
 /// The header of a row-major array in native byte order: version 1.0 (2.0 when it is too long for that), padded so that the
 /// elements begin at a multiple of 64 bytes.

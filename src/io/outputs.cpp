@@ -98,8 +98,8 @@ std::pair<FileName, Format> destination(FileName name, const WriteOptions& optio
   const auto format_of = [&](const std::string& path) { return options.to.value_or(format_of_path(path).value_or(Format::csv)); };
   if (name.selector.empty() || is_container(format_of(name.path))) return {name, format_of(name.path)};
   if (name.is_standard_stream() || format_of_path(name.path))
-    throw Error(Status::usage, fmt::format("'{}': a {} output has no arrays to name behind a colon (NPZ and safetensors have)",
-                                           name.text(), format_name(format_of(name.path))));
+    throw Error(Status::usage,
+                fmt::format("'{}': only NPZ and safetensors outputs name their arrays behind a colon", name.text()));
   const std::string path = name.text();
   return {{path, {}}, format_of(path)};
 }
@@ -113,10 +113,14 @@ void require_matrix(const Target& target, const Shape& shape) {
       "write it as NPY: name the file .npy or give --to npy");
 }
 
-std::unique_ptr<FileBuilder> make_builder(Format format, StagedFile& file, const std::string& /*scratch_folder*/) {
+std::unique_ptr<FileBuilder> make_builder(Format format, StagedFile& file, const std::string& scratch_folder) {
   switch (format) {
     case Format::npy:
       return make_npy_builder(file);
+    case Format::npz:
+      return make_npz_builder(file, scratch_folder);
+    case Format::safetensors:
+      return make_safetensors_builder(file, scratch_folder);
     default:
       throw Error(Status::defect, "this format has no builder");
   }

@@ -1,6 +1,9 @@
 // Chooses the reader for a file by option, name or first bytes.
+#include "io/csv.hpp"
 #include "io/input.hpp"
 #include "io/npy.hpp"
+#include "io/npz.hpp"
+#include "io/safetensors.hpp"
 
 #include <attn/io.hpp>
 
@@ -90,23 +93,84 @@ void refuse_selector(const FileName& name, const Input& input) {
               fmt::format("an NPY file holds one array; there is nothing to select with ':{}'", name.selector));
 }
 
+Trailing trailing(const Input& input) { return input.stream ? Trailing::ignored : Trailing::refused; }
+
+/// With the format that was found.
+ReadOptions text_options(Format format, const ReadOptions& options) {
+  ReadOptions result = options;
+  result.from = format;
+  return result;
+}
+
+Loaded read_text(const FileName& name, Format format, const Input& input, const ReadOptions& options, Reporter& reporter) {
+  Loaded loaded = parse_csv(input.text(), name, text_options(format, options), reporter);
+  loaded.name = name;
+  loaded.format = format;
+  return loaded;
+}
+
 }  // namespace
 
-Loaded read_array(const FileName& name, const ReadOptions& options, Reporter& /*reporter*/) {
+Loaded read_array(const FileName& name, const ReadOptions& options, Reporter& reporter) {
   const Input input = open_input(name.path);
   Loaded loaded;
   loaded.name = name;
   loaded.format = decide(name, input, options);
   switch (loaded.format) {
+    case Format::csv:
+    case Format::tsv:
+      return read_text(name, loaded.format, input, options, reporter);
     case Format::npy:
       refuse_selector(name, input);
-      loaded.array = parse_npy(input.bytes, input.owner, input.label, input.stream ? Trailing::ignored : Trailing::refused);
+      loaded.array = parse_npy(input.bytes, input.owner, input.label, trailing(input));
       break;
-    default:
-      throw Error(Status::defect, "this format has no reader");
+    case Format::npz:
+      loaded.array = parse_npz(input.bytes, input.owner, input.label, name.selector);
+      break;
+    case Format::safetensors:
+      loaded.array = parse_safetensors(input.bytes, input.owner, input.label, name.selector);
+      break;
   }
   loaded.mapped = input.mapped;
   return loaded;
+}
+
+std::vector<ArrayEntry> list_arrays(const FileName& name, const ReadOptions& options, Reporter& reporter) {
+  const Input input = open_input(name.path);
+  const Format format = decide(name, input, options);
+  std::vector<ArrayEntry> entries;
+  switch (format) {
+    case Format::csv:
+    case Format::tsv: {
+      const Array array = read_text(name, format, input, options, reporter).array;
+      entries.push_back({{}, array.dtype(), std::string(dtype_name(array.dtype())), {}, array.shape(), false, false, "text"});
+      return entries;
+    }
+    case Format::npy: {
+      refuse_selector(name, input);
+      entries.push_back(list_npy(input.bytes, input.label, trailing(input)));
+      break;
+    }
+    case Format::npz:
+      entries = list_npz(input.bytes, input.label);
+      break;
+    case Format::safetensors:
+      entries = list_safetensors(input.bytes, input.label);
+      break;
+  }
+  if (name.selector.empty()) return entries;
+  std::vector<std::string> names;
+  for (const ArrayEntry& entry : entries) names.push_back(entry.name);
+  return {entries[choose_array(names, name.selector, input.label)]};
+}
+
+std::vector<std::string> read_names(const FileName& name, const ReadOptions& options, Reporter& reporter) {
+  const Input input = open_input(name.path);
+  const Format format = decide(name, input, options);
+  if (!is_text(format))
+    throw Error(Status::data, {input.label},
+                fmt::format("{} is no list of names (expected a text file or a column of a CSV file)", format_name(format)));
+  return parse_names(input.text(), name, text_options(format, options), reporter);
 }
 
 void verify_inputs_unchanged(std::span<const Loaded> inputs) {

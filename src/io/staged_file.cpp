@@ -47,8 +47,9 @@ Descriptor open_nameless(const std::string& folder) {
 
 }  // namespace
 
-StagedFile::StagedFile(const Target& target)
-    : folder_(target.folder), base_(target.base), label_(target.label), replaces_(target.exists), fd_(open_nameless(folder_)) {
+StagedFile::StagedFile(const Target& target, Naming naming)
+    : folder_(target.folder), base_(target.base), label_(target.label), replaces_(target.exists) {
+  if (naming == Naming::where_needed) fd_ = open_nameless(folder_);
   if (!fd_) create_named();
   if (replaces_ && ::fchmod(fd_.get(), target.mode) != 0 && errno != EPERM) fail(errno, "cannot take its old permissions");
 }

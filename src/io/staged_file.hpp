@@ -16,8 +16,10 @@ namespace attn {
 
 class StagedFile {
  public:
+  /// Whether the file has a temporary name in its folder from the beginning: only where it cannot do without.
+  enum class Naming { where_needed, always };
   /// A file that can be published as `target`, which is no stream. Throws Error(io) when it cannot be created there.
-  explicit StagedFile(const Target& target);
+  explicit StagedFile(const Target& target, Naming naming = Naming::where_needed);
   /// A scratch file that never gets a name: in memory up to 64 MiB, beyond (or for an unknown size) in `folder`. `label` stands
   /// in messages.
   static constexpr std::uint64_t unknown_size = std::numeric_limits<std::uint64_t>::max();

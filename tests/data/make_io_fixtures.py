@@ -4,10 +4,13 @@ Elements follow one rule that the C++ tests compute for themselves: element i of
 i % 7 - 3 + 0.5 for floats, i % 7 - 3 for signed integers, i % 7 for unsigned ones, and i % 3 == 0 for bools.
 """
 
+import io
 import pathlib
+import zipfile
 
 import ml_dtypes
 import numpy as np
+import safetensors.numpy
 
 OUT = pathlib.Path(__file__).parent / "io"
 TYPES = {
@@ -74,7 +77,52 @@ def refused_npy_files():
     save("refused_raw.npy", np.zeros(2, "V3"))
 
 
+def npz_files():
+    arrays = {"Q": sample((3, 5), "float32"), "K": sample((4, 5), "float64"), "M": sample((3, 4), "bool")}
+    np.savez(OUT / "three_stored.npz", **arrays)
+    np.savez_compressed(OUT / "three_deflated.npz", **arrays)
+    np.savez(OUT / "one.npz", only=sample((2, 3), "int32"))
+    np.savez_compressed(OUT / "zeros.npz", zeros=np.zeros((100, 100), np.float32))
+    np.savez_compressed(OUT / "order.npz", f=np.asfortranarray(sample((40, 37), "float64")), b=sample((6,), "int32").astype(">i4"))
+    entry("zip64.npz", zipfile.ZIP_DEFLATED, force_zip64=True)
+    entry("bzip2.npz", zipfile.ZIP_BZIP2)
+    entry("folder.npz", zipfile.ZIP_STORED, names=["layer/0/w.npy", "layer/1/w.npy", "notes.txt"])
+    with zipfile.ZipFile(OUT / "empty.npz", "w"):
+        pass
+
+
+def entry(file, method, names=("x.npy",), force_zip64=False):
+    """An archive made by Python's zipfile; everything in it is the same small array."""
+    content = io.BytesIO()
+    np.save(content, sample((3, 5), "float32"))
+    with zipfile.ZipFile(OUT / file, "w", method) as archive:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            with archive.open(info, "w", force_zip64=force_zip64) as out:
+                out.write(content.getvalue())
+
+
+def safetensors_files():
+    safetensors.numpy.save_file(
+        {name: sample((3, 5), name) for name in TYPES}, OUT / "types.safetensors", {"format": "pt", "note": "two"}
+    )
+    safetensors.numpy.save_file({"only": sample((2, 3, 4), "float32")}, OUT / "one.safetensors")
+    safetensors.numpy.save_file(
+        {
+            "model.layers.0.q_proj.weight": sample((4, 4), "float32"),
+            "scalar": sample((), "float32"),
+            "empty": sample((0, 3), "float32"),
+            "rank5": sample((1, 1, 1, 1, 2), "float32"),
+            "float8": np.zeros(3, ml_dtypes.float8_e4m3fn),
+        },
+        OUT / "mixed.safetensors",
+    )
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     npy_files()
     refused_npy_files()
+    npz_files()
+    safetensors_files()

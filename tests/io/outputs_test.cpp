@@ -1,0 +1,406 @@
+// Outputs: complete or absent, whatever happens; streams; names that clash; targets that cannot be written.
+#include "io/staged_file.hpp"
+#include "io/support.hpp"
+#include "io/target.hpp"
+
+#include <attn/io.hpp>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace attn;
+using namespace attn::test;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+void add_sample(Outputs& outputs, const std::string& file, DType type = DType::f32, const Shape& shape = {3, 5},
+                const WriteOptions& options = {}) {
+  const Array array = sample_array(type, shape);
+  std::byte* memory = outputs.add(FileName::parse_output(file), "array", type, shape, options);
+  if (!array.empty()) std::memcpy(memory, array.data(), array.bytes());
+}
+
+Status status_of_add(const std::string& file, const WriteOptions& options = {}) {
+  return error_of([&] {
+           Outputs outputs;
+           add_sample(outputs, file, DType::f32, {3, 5}, options);
+         })
+      .status();
+}
+
+/// Runs `action` in another process; returns what waitpid says.
+template <class Action>
+int in_child(Action&& action) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    try {
+      action();
+      ::_exit(0);
+    } catch (const Error& error) {
+      ::_exit(static_cast<int>(error.status()));
+    } catch (...) {
+      ::_exit(99);
+    }
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777U;
+}
+
+WriteOptions as(Format format) {
+  WriteOptions options;
+  options.to = format;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("nothing appears before commit, and everything with it") {
+  const TemporaryFolder folder;
+  {
+    Outputs outputs;
+    add_sample(outputs, folder / "a.npy");
+    add_sample(outputs, folder / "b.npz:x");
+    add_sample(outputs, folder / "c.safetensors");
+    outputs.add_text({folder / "d.txt", {}}, [](Outputs::TextSink& sink) {
+      sink.write("one\n");
+      sink.write(std::string(1000000, 'x'));
+      sink.write("two\n");
+    });
+    CHECK(folder.names().empty());
+  }
+  CHECK(folder.names().empty());
+  Outputs outputs;
+  add_sample(outputs, folder / "a.npy");
+  add_sample(outputs, folder / "b.npz:x");
+  add_sample(outputs, folder / "c.safetensors");
+  outputs.add_text({folder / "d.txt", {}}, [](Outputs::TextSink& sink) { sink.write("text"); });
+  outputs.commit();
+  CHECK(folder.names() == Names{"a.npy", "b.npz", "c.safetensors", "d.txt"});
+  check_sample(read(folder / "b.npz:x").array, DType::f32, {3, 5});
+  check_sample(read(folder / "c.safetensors:array").array, DType::f32, {3, 5});
+  CHECK(slurp(folder / "d.txt") == "text");
+}
+
+TEST_CASE("memory is zero-filled, empty arrays too are written") {
+  const TemporaryFolder folder;
+  for (const std::string name : {"x.npy", "x.npz", "x.safetensors"}) {
+    CAPTURE(name);
+    Outputs outputs;
+    const std::byte* memory = outputs.add({folder / name, {}}, "y", DType::f64, {700, 3}, {});
+    for (std::size_t i = 0; i < 700 * 3 * 8; ++i) REQUIRE(memory[i] == std::byte{0});
+    outputs.commit();
+    CHECK(read(folder / name).array.shape() == Shape{700, 3});
+    Outputs empty;
+    CHECK(empty.add({folder / name, {}}, "y", DType::f64, {0, 3}, {}) != nullptr);
+    empty.commit();
+    CHECK(read(folder / name).array.shape() == Shape{0, 3});
+  }
+}
+
+TEST_CASE("a producer that fails leaves all files as they were") {
+  const TemporaryFolder folder;
+  spill(folder / "a.npy", "old");
+  Outputs outputs;
+  add_sample(outputs, folder / "a.npy");
+  outputs.add_text({folder / "b.txt", {}}, [](Outputs::TextSink&) { throw Error(Status::data, "no"); });
+  CHECK(error_of([&] { outputs.commit(); }).status() == Status::data);
+  CHECK(slurp(folder / "a.npy") == "old");
+  CHECK(folder.names() == Names{"a.npy"});
+}
+
+TEST_CASE("a killed program leaves nothing behind") {
+  const TemporaryFolder folder;
+  spill(folder / "old.npy", "old");
+  const int status = in_child([&] {
+    Outputs outputs;
+    add_sample(outputs, folder / "new.npy");
+    add_sample(outputs, folder / "old.npy");
+    add_sample(outputs, folder / "x.npz");
+    ::kill(::getpid(), SIGKILL);
+  });
+  CHECK(WIFSIGNALED(status));
+  CHECK(folder.names() == Names{"old.npy"});
+  CHECK(slurp(folder / "old.npy") == "old");
+}
+
+TEST_CASE("an input may be the output: the mapped input stays as it was") {
+  const TemporaryFolder folder;
+  const std::string file = folder / "x.npy";
+  const Shape shape{1000, 300};
+  write_array({file, {}}, sample_array(DType::f64, shape), {});
+  const Loaded input = read(file);
+  REQUIRE(input.mapped != nullptr);
+  Outputs outputs;
+  std::byte* memory = outputs.add({file, {}}, "x", DType::f64, shape, {});
+  std::memset(memory, 0x11, input.array.bytes());
+  check_sample(input.array, DType::f64, shape);
+  verify_inputs_unchanged({&input, 1});
+  outputs.commit();
+  check_sample(input.array, DType::f64, shape);
+  verify_inputs_unchanged({&input, 1});
+  CHECK(read(file).array.at_flat(0) != sample_value(DType::f64, 0));
+  CHECK(folder.names() == Names{"x.npy"});
+}
+
+TEST_CASE("replaced files keep their permissions, new ones get those of the user's mask") {
+  const TemporaryFolder folder;
+  const mode_t mask = ::umask(027);
+  add_sample(*std::make_unique<Outputs>(), folder / "unused.npy");
+  write_array({folder / "new.npy", {}}, sample_array(DType::f32, {2}), {});
+  spill(folder / "old.npy", "old");
+  REQUIRE(::chmod((folder / "old.npy").c_str(), 0604) == 0);
+  write_array({folder / "old.npy", {}}, sample_array(DType::f32, {2}), {});
+  ::umask(mask);
+  CHECK(mode_of(folder / "new.npy") == 0640);
+  CHECK(mode_of(folder / "old.npy") == 0604);
+}
+
+TEST_CASE("symbolic links are followed, to what is not there as well") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkdir((folder / "sub").c_str(), 0777) == 0);
+  spill(folder / "sub/old.npy", "old");
+  REQUIRE(::symlink("sub/old.npy", (folder / "old.npy").c_str()) == 0);
+  REQUIRE(::symlink("sub/new.npy", (folder / "new.npy").c_str()) == 0);
+  REQUIRE(::symlink("loop.npy", (folder / "loop.npy").c_str()) == 0);
+  write_array({folder / "old.npy", {}}, sample_array(DType::f32, {2}), {});
+  write_array({folder / "new.npy", {}}, sample_array(DType::f32, {2}), {});
+  CHECK(std::filesystem::is_symlink(folder / "old.npy"));
+  CHECK(std::filesystem::is_symlink(folder / "new.npy"));
+  CHECK(read(folder / "sub/old.npy").array.size() == 2);
+  CHECK(read(folder / "sub/new.npy").array.size() == 2);
+  CHECK(status_of_add(folder / "loop.npy") == Status::io);
+  // The same file under two names is still one file.
+  Outputs outputs;
+  add_sample(outputs, folder / "old.npy");
+  CHECK(error_of([&] { add_sample(outputs, folder / "sub/../sub/old.npy"); }).status() == Status::usage);
+}
+
+TEST_CASE("targets that cannot be written are refused before anything is computed") {
+  const TemporaryFolder folder;
+  CHECK(status_of_add(folder / "missing/x.npy") == Status::io);
+  CHECK(contains(error_of([&] { add_sample(*std::make_unique<Outputs>(), folder / "missing/x.npy"); }).what(), "no folder"));
+  CHECK(status_of_add(folder.path(), as(Format::npy)) == Status::io);
+  CHECK(status_of_add(folder / "x/", as(Format::npy)) == Status::io);
+  spill(folder / "file", "");
+  CHECK(status_of_add(folder / "file/x.npy") == Status::io);
+  CHECK(status_of_add("/proc/x.npy") == Status::io);
+  CHECK(status_of_add("") == Status::usage);
+  CHECK(folder.names() == Names{"file"});
+}
+
+TEST_CASE("two outputs to one place are refused, except as members of a container") {
+  const TemporaryFolder folder;
+  Outputs outputs;
+  add_sample(outputs, folder / "a.npy");
+  add_sample(outputs, folder / "b.npz:x");
+  add_sample(outputs, folder / "b.npz:y");
+  const auto clash = [&](const std::string& file, const WriteOptions& options = {}) {
+    return error_of([&] { add_sample(outputs, file, DType::f32, {3, 5}, options); }).status() == Status::usage;
+  };
+  CHECK(clash(folder / "a.npy"));
+  CHECK(clash(folder / "./a.npy"));
+  CHECK(clash(folder / "b.npz:x"));
+  CHECK(clash(folder / "b.npz:x.npy"));
+  CHECK(clash(folder / "b.npz", as(Format::safetensors)));
+  CHECK(error_of([&] { outputs.add_text({folder / "a.npy", {}}, [](Outputs::TextSink&) {}); }).status() == Status::usage);
+  add_sample(outputs, "/dev/null", DType::f32, {3, 5}, as(Format::npy));
+  add_sample(outputs, "/dev/null", DType::f32, {3, 5}, as(Format::npy));
+  outputs.commit();
+  CHECK(folder.names() == Names{"a.npy", "b.npz"});
+}
+
+TEST_CASE("a colon splits names of containers and belongs to others") {
+  const TemporaryFolder folder;
+  CHECK(FileName::parse_output("out.npz:Y").selector == "Y");
+  CHECK(FileName::parse_output("a:b.npy").path == "a:b.npy");
+  CHECK(FileName::parse_output("-:Y").path == "-");
+  CHECK(FileName::parse_output(":x").path == ":x");
+  // As an input's name is parsed, so that callers who do not know better are right as well.
+  Outputs outputs;
+  (void)outputs.add({folder / "a", "b.npy"}, "x", DType::f32, {2}, {});
+  CHECK(error_of([&] { (void)outputs.add({folder / "a.npy", "b"}, "x", DType::f32, {2}, {}); }).status() == Status::usage);
+  (void)outputs.add({folder / "c", "name"}, "x", DType::f32, {2}, as(Format::npz));
+  outputs.commit();
+  CHECK(folder.names() == Names{"a:b.npy", "c"});
+  CHECK(read((folder / "c") + ":name").array.size() == 2);
+}
+
+TEST_CASE("a full device is an error of writing, and no file has changed") {
+  const TemporaryFolder folder;
+  for (const Format format : {Format::npy, Format::npz, Format::safetensors}) {
+    CAPTURE(format_name(format));
+    Outputs outputs;
+    add_sample(outputs, folder / "a.npy");
+    add_sample(outputs, "/dev/full", DType::f32, {3, 5}, as(format));
+    const Error error = error_of([&] { outputs.commit(); });
+    CHECK(error.status() == Status::io);
+    CHECK(error.where().file == "/dev/full");
+  }
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("a file that may not grow is refused when it is declared") {
+  const TemporaryFolder folder;
+  const int status = in_child([&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(98);
+    Outputs outputs;
+    add_sample(outputs, folder / "a.npy", DType::f32, {1000, 1000});
+  });
+  CHECK(WEXITSTATUS(status) == static_cast<int>(Status::io));
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("concurrent writers of one path leave one complete file") {
+  const TemporaryFolder folder;
+  const std::string file = folder / "x.npy";
+  const auto write_often = [&file](unsigned char byte) {
+    for (int round = 0; round < 200; ++round) {
+      Array array(DType::u8, {40000});
+      std::memset(array.mutable_data(), byte, array.bytes());
+      write_array({file, {}}, array, {});
+    }
+  };
+  std::thread one(write_often, 1);
+  std::thread two(write_often, 2);
+  for (int round = 0; round < 200; ++round) {
+    if (!std::filesystem::exists(file)) continue;
+    const Array array = read(file).array;
+    REQUIRE(array.size() == 40000);
+    const double first = array.at_flat(0);
+    for (std::size_t i = 0; i < array.size(); ++i) REQUIRE(array.at_flat(i) == first);
+  }
+  one.join();
+  two.join();
+  CHECK(folder.names() == Names{"x.npy"});
+}
+
+TEST_CASE("standard output and pipes get what a file would get") {
+  const TemporaryFolder folder;
+  for (const Format format : {Format::npy, Format::npz, Format::safetensors}) {
+    CAPTURE(format_name(format));
+    const std::string file = folder / fmt::format("x.{}", format_name(format));
+    const std::string name = format == Format::npy ? "" : "a";
+    write_array({file, name}, sample_array(DType::f32, {30, 50}), as(format));
+    for (const std::string target : {"-", "/dev/stdout", "/dev/fd/1"}) {
+      CAPTURE(target);
+      const std::string got = folder / "got";
+      const int status = in_child([&] {
+        const int fd = ::open(got.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        (void)!::write(fd, "before ", 7);
+        ::dup2(fd, STDOUT_FILENO);
+        write_array({target, name}, sample_array(DType::f32, {30, 50}), as(format));
+      });
+      CHECK(status == 0);
+      CHECK(slurp(got) == "before " + slurp(file));
+    }
+    const std::string pipe = folder / "pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    std::string got;
+    std::thread reader([&] { got = slurp(pipe); });
+    write_array({pipe, name}, sample_array(DType::f32, {30, 50}), as(format));
+    reader.join();
+    CHECK(got == slurp(file));
+    REQUIRE(::unlink(pipe.c_str()) == 0);
+  }
+}
+
+TEST_CASE("a reader of standard output that goes away ends the program by SIGPIPE and leaves nothing behind") {
+  const TemporaryFolder folder;
+  const int status = in_child([&] {
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0) ::_exit(98);
+    ::close(ends[0]);
+    ::dup2(ends[1], STDOUT_FILENO);
+    Outputs outputs;
+    add_sample(outputs, folder / "a.npy");
+    add_sample(outputs, "-", DType::f32, {300, 500}, as(Format::npy));
+    outputs.commit();
+  });
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGPIPE);
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("binary data does not go to a terminal") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(::grantpt(terminal) == 0);
+  REQUIRE(::unlockpt(terminal) == 0);
+  const std::string path = ::ptsname(terminal);
+  const Error error = error_of([&] { add_sample(*std::make_unique<Outputs>(), path, DType::f32, {3, 5}, as(Format::npy)); });
+  CHECK(error.status() == Status::usage);
+  CHECK(contains(error.hint(), "--to csv"));
+  const int status = in_child([&] {
+    const int fd = ::open(path.c_str(), O_RDWR | O_NOCTTY);
+    ::dup2(fd, STDOUT_FILENO);
+    add_sample(*std::make_unique<Outputs>(), "-", DType::f32, {3, 5}, as(Format::npy));
+  });
+  CHECK(WEXITSTATUS(status) == static_cast<int>(Status::usage));
+  ::close(terminal);
+}
+
+TEST_CASE("file systems without nameless files get a temporary name, removed when nothing comes of it") {
+  const TemporaryFolder folder;
+  spill(folder / "old", "old");
+  for (const std::string name : {"old", "new"}) {
+    const Target target = resolve_target(folder / name);
+    {
+      StagedFile file(target, StagedFile::Naming::always);
+      CHECK(folder.names().size() == 2);
+      CHECK(folder.names().front().starts_with("." + name + "."));
+    }
+    StagedFile file(target, StagedFile::Naming::always);
+    file.write_at(0, "contents");
+    file.finish();
+    file.stage();
+    file.publish();
+    CHECK(slurp(folder / name) == "contents");
+  }
+  CHECK(folder.names() == Names{"new", "old"});
+}
+
+TEST_CASE("a new file that lost its partner is taken back") {
+  const TemporaryFolder folder;
+  StagedFile file(resolve_target(folder / "x"));
+  file.finish();
+  file.stage();
+  file.publish();
+  CHECK(folder.names() == Names{"x"});
+  file.retract();
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("large scratch files leave no name, in memory or not") {
+  const TemporaryFolder folder;
+  for (const std::uint64_t expected : {std::uint64_t{100}, StagedFile::unknown_size}) {
+    StagedFile file(folder.path(), expected, "x");
+    file.resize(10000);
+    std::byte* memory = file.map(5000, 5000);
+    memory[4999] = std::byte{42};
+    CHECK(*file.map(9999, 1) == std::byte{42});
+    CHECK(folder.names().empty());
+  }
+  CHECK(folder.names().empty());
+}
