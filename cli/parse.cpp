@@ -44,9 +44,9 @@ void parse_arguments(const CommandInfo& info, const std::vector<Option>& options
     CLI::Option* option = app.add_option(flags_of(options[i]), values[i]);
     // The last of several wins, so that an alias can be overruled; lists take all.
     if (options[i].repeated) {
-      option->expected(options[i].positional ? -1 : 1)->take_all();
+      option->expected(options[i].positional ? -1 : 1)->take_all()->allow_extra_args(options[i].positional);
     } else {
-      option->expected(1)->take_last();
+      option->expected(1)->take_last()->allow_extra_args(false);
     }
   }
   try {

@@ -1,0 +1,101 @@
+// The vector code of the tiled engine behind tables of function pointers: one table for each vector target and element type.
+//
+// A tile is [keys][kLanes]: row j holds what key j is to each of kLanes queries, so a vector lane always belongs to one query.
+// Every number of a tile is one sequential chain of operations that all targets round alike, so all tables give the same bits.
+// `lanes` says how many queries there are (1 to kLanes); what lies beyond them in a row may be written with anything.
+// Tiles, row arrays and transposed queries are aligned to 64 bytes. Nothing here allocates, throws, or keeps a pointer.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace attn::kernels {
+
+inline constexpr std::size_t kLanes = 64;  ///< queries of a tile, and the distance of its rows in elements
+inline constexpr std::size_t kKeys = 96;   ///< the most keys of a tile; fixed, since sums are joined tile by tile
+
+/// What turns raw scores into logits, in this order. Masked means -inf.
+template <class T>
+struct LogitStage {
+  bool clamp = false;        ///< into [-1, 1]
+  bool root = false;         ///< square root (squared distances to distances)
+  T factor = 1;              ///< multiplied with
+  T cap = 0;                 ///< cap * tanh(x / cap); 0 is off
+  const T* bias = nullptr;   ///< a tile that is added, -inf where it masks
+  const T* begin = nullptr;  ///< [kLanes], with `end`: lane i sees the rows begin[i] <= j < end[i]
+  const T* end = nullptr;
+  bool negate = false;  ///< of what is not masked
+};
+
+/// The running softmax of kLanes queries (Milakov and Gimelshein 2018).
+template <class T>
+struct alignas(64) SoftmaxRows {
+  T maximum[kLanes];  ///< of the logits that `sum` covers
+  T next[kLanes];     ///< `maximum` or a larger logit of the tile at hand
+  T sum[kLanes];      ///< of exp(logit - maximum)
+  T rescale[kLanes];  ///< exp(old maximum - new maximum) of the last step
+};
+
+template <class T>
+struct KernelTable {
+  std::string_view isa;
+
+  /// out[d * kLanes + i] = rows[i * stride + d] * factor; zero for i >= queries.
+  void (*load_queries)(const T* rows, std::size_t stride, std::size_t queries, std::size_t dim, T factor, T* out);
+
+  /// tile[j][i] = sum_d keys[j * stride + d] * query[d][i]. `maximum`, when given, becomes max(maximum, tile) of each lane.
+  void (*score_product)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query, std::size_t lanes,
+                        T* tile, T* maximum);
+  /// tile[j][i] = sum_d (query[d][i] - keys[j * stride + d])^2.
+  void (*score_distance)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query, std::size_t lanes,
+                         T* tile);
+
+  /// Raw scores to logits in place. maximum (when given) takes the largest logit of each lane, NaN left aside; seen (when given)
+  /// becomes 1 where a lane has a logit other than -inf.
+  void (*logits)(const LogitStage<T>& stage, std::size_t count, std::size_t lanes, T* tile, T* maximum, T* seen);
+  /// True when `tile` holds anything but -inf.
+  bool (*any_visible)(const T* tile, std::size_t count, std::size_t lanes);
+  /// visible[j][i] = 1 where tile[j][i] is not -inf, else 0.
+  void (*visibility)(const T* tile, std::size_t count, std::size_t lanes, T* visible);
+
+  /// One step of the running softmax: logits to exp(logit - rows.next) in place, sum, maximum and rescale brought up to date.
+  /// `natural` says that logits are natural; else they are multiples of ln 2, and exp stands for exp2.
+  void (*softmax_step)(T* tile, std::size_t count, std::size_t lanes, bool natural, SoftmaxRows<T>& rows);
+  /// Logits to exp(logit - maximum).
+  void (*exponentials)(T* tile, std::size_t count, std::size_t lanes, bool natural, const T* maximum);
+  /// Logits to exp(softmax(logit) - largest softmax), 0 where masked, and their running sum.
+  void (*double_step)(T* tile, std::size_t count, std::size_t lanes, bool natural, const SoftmaxRows<T>& rows, T* sum);
+  /// Natural logits to 1 / (1 + exp(-logit)).
+  void (*sigmoid)(T* tile, std::size_t count, std::size_t lanes);
+  /// -inf becomes 0.
+  void (*zero_masked)(T* tile, std::size_t count, std::size_t lanes);
+  /// Divides each lane by its divisor (none: by 1), 0 where that is 0, and gives every NaN the same bits.
+  void (*finish_tile)(T* tile, std::size_t count, std::size_t lanes, const T* divisor);
+
+  /// output[f][i] = output[f][i] * rescale[i] + sum_j values[j * stride + f] * weights[j][i], for f < dim.
+  void (*value_product)(const T* weights, const T* values, std::size_t stride, std::size_t count, std::size_t dim,
+                        std::size_t lanes, const T* rescale, T* output);
+  /// The same over the keys with visible[j][i] != 0 only: what the others hold is not read into the sum.
+  void (*value_product_select)(const T* weights, const T* visible, const T* values, std::size_t stride, std::size_t count,
+                               std::size_t dim, std::size_t lanes, const T* rescale, T* output);
+  /// True when rows[j * stride + d] is finite for all j < count and d < dim.
+  bool (*all_finite)(const T* rows, std::size_t stride, std::size_t count, std::size_t dim);
+
+  /// rows[i * dim + f] = output[f][i] / divisor[i], 0 where the divisor is 0; every NaN gets the same bits.
+  void (*store_rows)(const T* output, const T* divisor, std::size_t queries, std::size_t dim, T* rows);
+
+  /// In place, for tests: exp2 of numbers <= 0, tanh.
+  void (*exp2)(T* values, std::size_t rows);
+  void (*tanh)(T* values, std::size_t rows);
+};
+
+/// The tables this processor can run, best first; "portable" is always the last one.
+template <class T>
+[[nodiscard]] std::span<const KernelTable<T>* const> available() noexcept;
+template <>
+std::span<const KernelTable<float>* const> available<float>() noexcept;
+template <>
+std::span<const KernelTable<double>* const> available<double>() noexcept;
+
+}  // namespace attn::kernels

@@ -1,0 +1,129 @@
+// Between rows in memory and lanes: the transposed query block, the output's way back, and the search for NaN and infinity.
+// Included once for each target.
+#if defined(ATTN_KERNELS_ROWS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef ATTN_KERNELS_ROWS_INL_HPP
+#undef ATTN_KERNELS_ROWS_INL_HPP
+#else
+#define ATTN_KERNELS_ROWS_INL_HPP
+#endif
+
+#include "kernels/vector-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace attn::kernels::HWY_NAMESPACE {
+
+// Squares of one 128-bit vector a side: 4 x 4 floats, 2 x 2 doubles, transposed by interleaving.
+#if HWY_TARGET == HWY_SCALAR
+template <class T>
+using SquareTag = Tag<T>;
+template <class T>
+inline constexpr size_t kSquare = 1;
+#else
+template <class T>
+using SquareTag = hn::Full128<T>;
+template <class T>
+inline constexpr size_t kSquare = 16 / sizeof(T);
+#endif
+template <class T>
+using SquareVec = hn::Vec<SquareTag<T>>;
+
+template <class V>
+HWY_INLINE void transpose(V (&)[1]) {}
+
+#if HWY_TARGET != HWY_SCALAR
+HWY_INLINE void transpose(SquareVec<double> (&row)[2]) {
+  const SquareTag<double> d;
+  const SquareVec<double> low = hn::InterleaveLower(d, row[0], row[1]);
+  row[1] = hn::InterleaveUpper(d, row[0], row[1]);
+  row[0] = low;
+}
+
+HWY_INLINE void transpose(SquareVec<float> (&row)[4]) {
+  const SquareTag<float> d;
+  const SquareVec<float> a = hn::InterleaveLower(d, row[0], row[2]);
+  const SquareVec<float> b = hn::InterleaveLower(d, row[1], row[3]);
+  const SquareVec<float> e = hn::InterleaveUpper(d, row[0], row[2]);
+  const SquareVec<float> f = hn::InterleaveUpper(d, row[1], row[3]);
+  row[0] = hn::InterleaveLower(d, a, b);
+  row[1] = hn::InterleaveUpper(d, a, b);
+  row[2] = hn::InterleaveLower(d, e, f);
+  row[3] = hn::InterleaveUpper(d, e, f);
+}
+#endif
+
+template <class T>
+void load_queries(const T* rows, size_t stride, size_t queries, size_t dim, T factor, T* out) {
+  const SquareTag<T> d;
+  constexpr size_t kS = kSquare<T>;
+  const SquareVec<T> scale = hn::Set(d, factor);
+  const size_t whole_queries = queries / kS * kS;
+  const size_t whole_dim = dim / kS * kS;
+  for (size_t i = 0; i < whole_queries; i += kS) {
+    for (size_t f = 0; f < whole_dim; f += kS) {
+      SquareVec<T> row[kS];
+      for (size_t r = 0; r < kS; ++r) row[r] = hn::Mul(hn::LoadU(d, rows + (i + r) * stride + f), scale);
+      transpose(row);
+      for (size_t r = 0; r < kS; ++r) hn::Store(row[r], d, out + (f + r) * kLanes + i);
+    }
+    for (size_t f = whole_dim; f < dim; ++f)
+      for (size_t r = 0; r < kS; ++r) out[f * kLanes + i + r] = rows[(i + r) * stride + f] * factor;
+  }
+  for (size_t f = 0; f < dim; ++f) {
+    for (size_t i = whole_queries; i < queries; ++i) out[f * kLanes + i] = rows[i * stride + f] * factor;
+    for (size_t i = queries; i < kLanes; ++i) out[f * kLanes + i] = 0;
+  }
+}
+
+/// x / by, 0 where `by` is 0, NaN always with the same bits.
+template <class T>
+HWY_INLINE T quotient(T x, T by) {
+  if (by == 0) return 0;
+  const T result = x / by;
+  return result == result ? result : std::numeric_limits<T>::quiet_NaN();
+}
+
+template <class T>
+void store_rows(const T* output, const T* divisor, size_t queries, size_t dim, T* rows) {
+  const SquareTag<T> d;
+  constexpr size_t kS = kSquare<T>;
+  const size_t whole_queries = queries / kS * kS;
+  const size_t whole_dim = dim / kS * kS;
+  for (size_t i = 0; i < whole_queries; i += kS) {
+    const SquareVec<T> by = hn::Load(d, divisor + i);
+    const auto empty = hn::Eq(by, hn::Zero(d));
+    for (size_t f = 0; f < whole_dim; f += kS) {
+      SquareVec<T> row[kS];
+      for (size_t r = 0; r < kS; ++r) {
+        const SquareVec<T> x = hn::Div(hn::Load(d, output + (f + r) * kLanes + i), by);
+        const SquareVec<T> number = hn::IfThenElse(hn::IsNaN(x), hn::Set(d, std::numeric_limits<T>::quiet_NaN()), x);
+        row[r] = hn::IfThenElse(empty, hn::Zero(d), number);
+      }
+      transpose(row);
+      for (size_t r = 0; r < kS; ++r) hn::StoreU(row[r], d, rows + (i + r) * dim + f);
+    }
+    for (size_t f = whole_dim; f < dim; ++f)
+      for (size_t r = 0; r < kS; ++r) rows[(i + r) * dim + f] = quotient(output[f * kLanes + i + r], divisor[i + r]);
+  }
+  for (size_t i = whole_queries; i < queries; ++i)
+    for (size_t f = 0; f < dim; ++f) rows[i * dim + f] = quotient(output[f * kLanes + i], divisor[i]);
+}
+
+template <class T>
+bool all_finite(const T* rows, size_t stride, size_t count, size_t dim) {
+  const Tag<T> d;
+  // 0 * x is 0 for finite x and NaN for all else, and NaN stays in a sum.
+  Vec<T> sum = hn::Zero(d);
+  T rest = 0;
+  for (size_t j = 0; j < count; ++j) {
+    const T* row = rows + j * stride;
+    size_t f = 0;
+    for (; f + kWidth<T> <= dim; f += kWidth<T>) sum = fused(hn::LoadU(d, row + f), hn::Zero(d), sum);
+    for (; f < dim; ++f) rest += row[f] * 0;
+  }
+  return hn::AllFalse(d, hn::IsNaN(sum)) && rest == 0;
+}
+
+}  // namespace attn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
