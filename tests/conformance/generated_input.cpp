@@ -78,7 +78,7 @@ std::string safetensors_header(const Shape& shape, std::size_t data_bytes) {
 std::string csv_text(const Shape& shape, const std::vector<double>& values) {
   std::string text;
   const std::size_t width = shape.back();
-  for (std::size_t i = 0; i < values.size(); ++i) text += fmt::format("{:.9g}{}", values[i], (i + 1) % width == 0 ? '\n' : ',');
+  for (std::size_t i = 0; i < values.size(); ++i) text += fmt::format("{:.17g}{}", values[i], (i + 1) % width == 0 ? '\n' : ',');
   return text;
 }
 
