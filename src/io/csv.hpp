@@ -4,6 +4,7 @@
 #include <attn/io.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,7 +67,7 @@ class CsvRows {
   CsvRows& real(float value);
   CsvRows& real(double value);
   void end_row();
-  /// Hands the rest to the sink. Must be called once, behind the last row.
+  /// Hands what is left to the sink. Must be called behind the last row.
   void finish();
 
  private:

@@ -44,6 +44,7 @@ std::vector<std::string_view> sample(std::string_view text) {
 struct Split {
   std::size_t cells = 0;
   std::size_t numbers = 0;
+  std::size_t texts = 0;
 };
 
 std::string_view unquoted(std::string_view cell) noexcept {
@@ -68,15 +69,18 @@ Split split(std::string_view record, const CsvDialect& dialect) {
     const std::string_view cell = unquoted(record.substr(begin, end - begin));
     if (end == record.size() && cell.empty()) break;
     if (!(dialect.separated_by_blanks() && cell.empty())) {
+      const CellKind kind = kind_of_cell(cell, dialect);
       ++result.cells;
-      if (kind_of_cell(cell, dialect) == CellKind::number) ++result.numbers;
+      if (kind == CellKind::number) ++result.numbers;
+      if (kind == CellKind::text) ++result.texts;
     }
     begin = end + 1;
   }
   return result;
 }
 
-/// How well a separator suits the sample: the share of its cells that are numbers, then whether all records have as many cells.
+/// How well a separator suits the sample: the share of numbers among the cells that hold something, then whether all records have
+/// as many cells.
 struct Score {
   double numbers = 0;
   bool even = false;
@@ -91,20 +95,20 @@ struct Score {
 
 Score score(const std::vector<std::string_view>& records, const CsvDialect& dialect) {
   Score result;
-  std::size_t cells = 0;
+  std::size_t filled = 0;
   std::size_t numbers = 0;
   std::size_t first_cells = 0;
   result.even = true;
   for (const std::string_view record : records) {
     const Split found = split(record, dialect);
-    cells += found.cells;
+    filled += found.numbers + found.texts;
     if (first_cells == 0) first_cells = found.cells;
     if (found.cells != first_cells) result.even = false;
     if (found.cells < 2) continue;  // a number that nothing separates speaks for no separator
     numbers += found.numbers;
     result.separates = true;
   }
-  result.numbers = cells == 0 ? 0.0 : static_cast<double>(numbers) / static_cast<double>(cells);
+  result.numbers = filled == 0 ? 0.0 : static_cast<double>(numbers) / static_cast<double>(filled);
   return result;
 }
 

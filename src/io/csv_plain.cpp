@@ -2,6 +2,7 @@
 #include "io/csv_lanes.hpp"
 #include "io/csv_threads.hpp"
 #include "io/text.hpp"
+#include "io/text_fast.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -61,7 +62,8 @@ void count_records(Block& block, const CsvDialect& dialect) {
 template <class T, bool Simple>
 class BlockReader {
  public:
-  BlockReader(const Block& block, const CsvLayout& layout, const CsvCells<T>& cells, T* out, std::size_t stride)
+  BlockReader(const Block& block, const CsvLayout& layout, const CsvCells<T>& cells, const char* text_end, T* out,
+              std::size_t stride)
       : layout_(layout),
         cells_(cells),
         options_(fast_float::chars_format::general, layout.dialect.decimal),
@@ -69,6 +71,7 @@ class BlockReader {
         blanks_(layout.dialect.separated_by_blanks()),
         place_(block.begin),
         end_(block.end),
+        text_end_(text_end),
         line_(block.first_line),
         row_(out),
         stride_(stride) {}
@@ -92,6 +95,10 @@ class BlockReader {
   enum class Slow { full, empty, padding };
 
   [[nodiscard]] bool at_line_end() const noexcept { return place_ == end_ || *place_ == '\n' || *place_ == '\r'; }
+
+  [[nodiscard]] bool ends_cell(const char* place) const noexcept {
+    return place == end_ || *place == delimiter_ || *place == '\n' || *place == '\r';
+  }
 
   void skip_blanks() noexcept {
     while (place_ != end_ && layout_.dialect.is_blank(*place_)) ++place_;
@@ -138,9 +145,13 @@ class BlockReader {
       offset = where.offset;
     }
     T value;
-    const auto [behind, error] = fast_float::from_chars_advanced(place_, end_, value, options_);
-    if (error != std::errc() || !(std::abs(value) <= std::numeric_limits<T>::max())) return false;
-    if (behind != end_ && *behind != delimiter_ && *behind != '\n' && *behind != '\r') return false;
+    const char* behind =
+        text_end_ - place_ >= common_number_reach ? read_common_number(place_, options_.decimal_point, value) : nullptr;
+    if (behind == nullptr || !ends_cell(behind)) {
+      const auto [ptr, error] = fast_float::from_chars_advanced(place_, end_, value, options_);
+      behind = ptr;
+      if (error != std::errc() || !(std::abs(value) <= std::numeric_limits<T>::max()) || !ends_cell(behind)) return false;
+    }
     row_[offset] = value;
     place_ = behind;
     return true;
@@ -166,6 +177,7 @@ class BlockReader {
   bool blanks_;
   const char* place_;
   const char* end_;
+  const char* text_end_;  ///< of all blocks: bytes before it may be read
   std::size_t line_;
   T* row_;
   std::size_t stride_;
@@ -191,11 +203,12 @@ void for_all_blocks(std::vector<Block>& blocks, std::size_t threads, F&& read) {
 }
 
 template <class T>
-void read_block(const Block& block, const CsvLayout& layout, const CsvCells<T>& cells, T* out, std::size_t stride) {
+void read_block(const Block& block, const CsvLayout& layout, const CsvCells<T>& cells, const char* text_end, T* out,
+                std::size_t stride) {
   if (layout.wanted.empty())
-    BlockReader<T, true>(block, layout, cells, out, stride).read();
+    BlockReader<T, true>(block, layout, cells, text_end, out, stride).read();
   else
-    BlockReader<T, false>(block, layout, cells, out, stride).read();
+    BlockReader<T, false>(block, layout, cells, text_end, out, stride).read();
 }
 
 }  // namespace
@@ -203,7 +216,8 @@ void read_block(const Block& block, const CsvLayout& layout, const CsvCells<T>& 
 template <class T>
 CsvData read_plain(std::string_view text, const CsvLayout& layout, const CsvCells<T>& cells, const CsvTuning& tuning) {
   const std::string_view data = text.substr(layout.data.offset);
-  std::vector<Block> blocks = cut_into_blocks(data.data(), data.data() + data.size(), tuning.block_bytes);
+  const char* const end = data.data() + data.size();
+  std::vector<Block> blocks = cut_into_blocks(data.data(), end, tuning.block_bytes);
   for_all_blocks(blocks, tuning.threads, [&](Block& block) { count_records(block, layout.dialect); });
 
   CsvData result;
@@ -222,14 +236,14 @@ CsvData read_plain(std::string_view text, const CsvLayout& layout, const CsvCell
   if (!cells.pads() && rows > data.size() / layout.columns + 1) {
     // Not all rows can be as long as the first: a walk without memory for them finds the one to complain about.
     std::vector<T> row(width);
-    for_all_blocks(blocks, 1, [&](Block& block) { read_block<T>(block, layout, cells, row.data(), 0); });
+    for_all_blocks(blocks, 1, [&](Block& block) { read_block<T>(block, layout, cells, end, row.data(), 0); });
     throw Error(Status::defect, "a CSV has more cells than characters");
   }
   if (cells.pads()) check_padded_size(rows, width, data.size());
   result.array = Array(dtype_of<T>, {rows, width});
   T* const out = result.array.template mutable_values<T>().data();
   for_all_blocks(blocks, tuning.threads,
-                 [&](Block& block) { read_block<T>(block, layout, cells, out + block.first_row * width, width); });
+                 [&](Block& block) { read_block<T>(block, layout, cells, end, out + block.first_row * width, width); });
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Spreads independent pieces of text over threads.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include <tbb/info.h>
@@ -9,9 +10,10 @@
 
 namespace attn {
 
-/// `threads`, or when it is 0 the number of cores this process may use.
+/// `threads`, but not more than the cores this process may use; with 0 that many.
 inline std::size_t thread_count(std::size_t threads) {
-  return threads != 0 ? threads : static_cast<std::size_t>(tbb::info::default_concurrency());
+  const auto cores = static_cast<std::size_t>(tbb::info::default_concurrency());
+  return threads != 0 ? std::min(threads, cores) : cores;
 }
 
 /// Calls f(0) ... f(count - 1), each once, on at most `threads` threads (0: all cores of this process). One piece starts no
