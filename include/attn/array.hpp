@@ -96,6 +96,8 @@ class Array {
   /// The same values as `type`: itself when nothing changes, else a new array. Widening is exact, narrowing rounds to nearest
   /// even (float to integer truncates towards zero and throws Error(data) when a value does not fit; anything to bool is "!= 0").
   [[nodiscard]] Array converted(DType type) const;
+  /// The same conversion into memory of the caller: size() elements of `type`, aligned for it.
+  void convert_to(DType type, std::byte* out) const;
   /// Element i of the flattened array as double (integers above 2^53 are rounded).
   [[nodiscard]] double at_flat(std::size_t i) const;
 

@@ -87,6 +87,20 @@ To cast(From value) {
   }
 }
 
+/// To float on the way to a half-precision type, so that the second rounding gives what a single one would: what float cannot
+/// hold is cut and leaves a mark in the last bit (Boldo and Melquiond 2008, "round to odd").
+template <class From>
+float halfway(From value) {
+  const float rounded = cast<float>(value);
+  if constexpr (std::is_same_v<From, double>) {
+    if (!std::isnan(value) && static_cast<double>(rounded) != value) {
+      const bool grew = std::abs(static_cast<double>(rounded)) > std::abs(value);
+      return std::bit_cast<float>((std::bit_cast<std::uint32_t>(rounded) - (grew ? 1U : 0U)) | 1U);
+    }
+  }
+  return rounded;
+}
+
 template <class To, class From>
 void convert_all(const From* from, std::size_t count, To* to) {
   for (std::size_t i = 0; i < count; ++i) to[i] = cast<To>(plain(from[i]));
@@ -208,15 +222,23 @@ Array Array::reshaped(Shape shape) const {
 Array Array::converted(DType type) const {
   if (type == type_) return *this;
   Array result(type, shape_);
-  std::byte* out = result.mutable_data();
+  convert_to(type, result.mutable_data());
+  return result;
+}
+
+void Array::convert_to(DType type, std::byte* out) const {
+  if (type == type_) {
+    if (size_ > 0) std::memcpy(out, data_, bytes());
+    return;
+  }
   visit(type_, data_, [&](const auto* from) {
     void* to = out;
     switch (type) {
       case DType::f16:
-        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_half(cast<float>(plain(from[i])));
+        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_half(halfway(plain(from[i])));
         break;
       case DType::bf16:
-        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat(cast<float>(plain(from[i])));
+        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat(halfway(plain(from[i])));
         break;
       case DType::f32:
         convert_all(from, size_, static_cast<float*>(to));
@@ -253,7 +275,6 @@ Array Array::converted(DType type) const {
         break;
     }
   });
-  return result;
 }
 
 double Array::at_flat(std::size_t i) const {

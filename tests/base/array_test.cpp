@@ -51,6 +51,21 @@ TEST_CASE("narrowing to float16 and bfloat16 rounds to nearest even") {
   CHECK(std::isnan(bfloat_to_float(float_to_bfloat(std::nanf("")))));
 }
 
+TEST_CASE("float64 narrows to half precision with a single rounding") {
+  // Just above a tie of float16 by less than float can see: rounding twice would go to the even neighbour below.
+  const auto above = Array::of<double>({3}, {1.0 + 0x1p-11 + 0x1p-40, -(1.0 + 0x1p-11 + 0x1p-40), 1.0 + 3 * 0x1p-11 - 0x1p-40});
+  const auto half = above.converted(DType::f16);
+  CHECK(half.at_flat(0) == 1.0 + 0x1p-10);
+  CHECK(half.at_flat(1) == -(1.0 + 0x1p-10));
+  CHECK(half.at_flat(2) == 1.0 + 0x1p-10);
+  const auto wide = Array::of<double>({4}, {1.0 + 0x1p-8 + 0x1p-40, 1e300, -1e300, 1e-300}).converted(DType::bf16);
+  CHECK(wide.at_flat(0) == 1.0 + 0x1p-7);
+  CHECK(std::isinf(wide.at_flat(1)));
+  CHECK(wide.at_flat(2) == -std::numeric_limits<double>::infinity());
+  CHECK(wide.at_flat(3) == 0);
+  CHECK(std::isnan(Array::of<double>({1}, {std::nan("")}).converted(DType::f16).at_flat(0)));
+}
+
 TEST_CASE("conversions are exact or refused") {
   const auto wide = Array::of<std::int64_t>({3}, {-1, 0, 255});
   CHECK(wide.converted(DType::f64).values<double>()[2] == 255.0);
