@@ -15,6 +15,13 @@ ReadOptions ReadingSettings::options(DType text_type) const {
           .ragged_pad = ragged};
 }
 
+WriteOptions WritingSettings::options() const {
+  WriteOptions result;
+  result.to = to;
+  result.deflate = deflate;
+  return result;
+}
+
 const Table<CommonSettings>& common_table() {
   static const Table<CommonSettings> table{
       row<CommonSettings>({.name = "quiet", .group = "Messages", .help = "say only what is an error"},

@@ -37,6 +37,8 @@ struct ReadingSettings {
 struct WritingSettings {
   std::optional<Format> to;
   bool deflate = false;
+
+  [[nodiscard]] WriteOptions options() const;
 };
 
 [[nodiscard]] const Table<CommonSettings>& common_table();

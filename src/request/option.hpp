@@ -111,13 +111,22 @@ struct Row {
 template <class S>
 using Table = std::vector<Row<S>>;
 
+template <class T>
+struct Unwrapped {
+  using Type = T;
+};
+template <class T>
+struct Unwrapped<std::optional<T>> {
+  using Type = T;
+};
+
 /// A row for the member that `access` reaches: [](auto& s) -> auto& { return s.member; }. The member's type decides how text is
-/// read; bool makes a switch.
+/// read; bool makes a switch, an enumeration brings its choices.
 template <class S, class Access>
 [[nodiscard]] Row<S> row(Option option, Access access) {
   using Value = std::remove_reference_t<decltype(access(std::declval<S&>()))>;
-  if constexpr (std::is_enum_v<Value>) {
-    for (const auto& entry : Names<Value>::list) option.choices.emplace_back(entry.first);
+  if constexpr (std::is_enum_v<typename Unwrapped<Value>::Type>) {
+    for (const auto& entry : Names<typename Unwrapped<Value>::Type>::list) option.choices.emplace_back(entry.first);
   }
   const std::string name = (option.positional ? "" : "--") + option.name;
   Row<S> result;
