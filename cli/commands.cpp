@@ -5,7 +5,11 @@ namespace attn::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
-      run_command(), cosine_command(), dot_command(), scaled_command(), multihead_command(), help_command(),
+      run_command(),     cosine_command(), dot_command(), scaled_command(), multihead_command(),
+
+      convert_command(), gen_command(),
+
+      help_command(),
   };
   return list;
 }

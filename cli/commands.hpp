@@ -10,6 +10,8 @@ namespace attn::cli {
 [[nodiscard]] Command dot_command();
 [[nodiscard]] Command scaled_command();
 [[nodiscard]] Command multihead_command();
+[[nodiscard]] Command convert_command();
+[[nodiscard]] Command gen_command();
 [[nodiscard]] Command help_command();
 
 }  // namespace attn::cli
