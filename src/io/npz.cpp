@@ -1,7 +1,7 @@
 // Reading NPZ archives: stored arrays in place, deflated ones unpacked into memory of the right size.
 #include "io/npz.hpp"
 
-#include "base/nearest.hpp"
+#include "io/array_names.hpp"
 #include "io/elements.hpp"
 #include "io/npy.hpp"
 #include "io/zip.hpp"
@@ -33,8 +33,6 @@ Members members_of(const ZipArchive& archive) {
   }
   return members;
 }
-
-std::string label_of(const std::string& file, const std::string& name) { return fmt::format("{}:{}", file, name); }
 
 [[noreturn]] void throw_crc(const std::string& label) {
   throw Error(Status::data, {label}, "the checksum of the entry is wrong: its data are damaged");
@@ -103,24 +101,6 @@ ArrayEntry describe_member(const ZipArchive& archive, const ZipEntry& entry, con
 
 }  // namespace
 
-std::size_t choose_array(const std::vector<std::string>& names, std::string_view wanted, const std::string& label) {
-  const auto found = std::ranges::find(names, wanted);
-  if (found != names.end() && !wanted.empty()) return static_cast<std::size_t>(found - names.begin());
-  if (names.empty()) throw Error(Status::data, {label}, "the file holds no arrays");
-  if (wanted.empty() && names.size() == 1) return 0;
-
-  constexpr std::size_t listed = 20;
-  std::string list = fmt::format(
-      "{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(listed, names.size())), ", "));
-  if (names.size() > listed) list += fmt::format(" and {} more", names.size() - listed);
-  if (wanted.empty())
-    throw Error(Status::data, {label}, fmt::format("the file holds {} arrays (expected the name of one): {}", names.size(), list),
-                fmt::format("select one behind a colon, as in {}:{}", label, names.front()));
-  const std::string near = nearest(wanted, names);
-  throw Error(Status::data, {label}, fmt::format("there is no array '{}' in the file; it holds {}", wanted, list),
-              near.empty() ? std::string() : fmt::format("did you mean '{}:{}'?", label, near));
-}
-
 Array parse_npz(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& label,
                 std::string_view name) {
   const ZipArchive archive(bytes, label);
@@ -129,7 +109,7 @@ Array parse_npz(std::span<const std::byte> bytes, std::shared_ptr<const void> ow
   const bool with_suffix = name.ends_with(suffix) && std::ranges::find(members.names, name) == members.names.end();
   const std::size_t index = choose_array(members.names, with_suffix ? name.substr(0, name.size() - suffix.size()) : name, label);
   const ZipEntry& entry = *members.entries[index];
-  const std::string where = label_of(label, members.names[index]);
+  const std::string where = location_of(label, members.names[index]).file;
   const std::span<const std::byte> raw = archive.raw_bytes(entry);
   if (entry.method == zip_method_deflated) return inflate_array(entry, raw, where);
   Array array = parse_npy(raw, std::move(owner), where, Trailing::refused);
@@ -142,7 +122,7 @@ std::vector<ArrayEntry> list_npz(std::span<const std::byte> bytes, const std::st
   const Members members = members_of(archive);
   std::vector<ArrayEntry> result;
   for (std::size_t i = 0; i < members.entries.size(); ++i) {
-    ArrayEntry entry = describe_member(archive, *members.entries[i], label_of(label, members.names[i]));
+    ArrayEntry entry = describe_member(archive, *members.entries[i], location_of(label, members.names[i]).file);
     entry.name = members.names[i];
     result.push_back(std::move(entry));
   }

@@ -22,8 +22,4 @@ namespace attn {
 /// The arrays of the archive, without reading their elements.
 [[nodiscard]] std::vector<ArrayEntry> list_npz(std::span<const std::byte> bytes, const std::string& label);
 
-/// Chooses `wanted` among the names of a file's arrays; an empty one chooses the only one. Throws Error(data) that lists the
-/// names, the nearest first in its hint. For NPZ and safetensors.
-[[nodiscard]] std::size_t choose_array(const std::vector<std::string>& names, std::string_view wanted, const std::string& label);
-
 }  // namespace attn

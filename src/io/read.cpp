@@ -1,4 +1,5 @@
 // Chooses the reader for a file by option, name or first bytes.
+#include "io/array_names.hpp"
 #include "io/csv.hpp"
 #include "io/input.hpp"
 #include "io/npy.hpp"

@@ -1,8 +1,8 @@
 // Tensors of safetensors files as arrays.
 #include "io/safetensors.hpp"
 
+#include "io/array_names.hpp"
 #include "io/elements.hpp"
-#include "io/npz.hpp"
 
 #include <algorithm>
 #include <array>
@@ -57,7 +57,7 @@ Array parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const 
   for (const SafetensorsEntry& entry : header.entries) names.push_back(entry.name);
   const SafetensorsEntry& entry = header.entries[choose_array(names, name, label)];
   const std::string refusal = refusal_of(entry);
-  if (!refusal.empty()) throw Error(Status::data, Location{label + ":" + entry.name}, refusal);
+  if (!refusal.empty()) throw Error(Status::data, location_of(label, entry.name), refusal);
   ElementLayout layout;
   layout.type = *safetensors_type(entry.type);
   layout.shape = entry.shape;

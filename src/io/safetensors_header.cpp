@@ -1,4 +1,5 @@
 // The header of safetensors files: JSON read event by event into tensors, then checked against the size of the file.
+#include "io/array_names.hpp"
 #include "io/safetensors.hpp"
 
 #include <attn/error.hpp>
@@ -68,12 +69,12 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
   bool key(string_t& name) override {
     if (place_ == Place::root) {
       if (!names_.insert(name).second)
-        throw Error(Status::data, {label_}, fmt::format("the safetensors header names '{}' twice", name));
+        throw Error(Status::data, {label_}, fmt::format("the safetensors header names '{}' twice", shown_name(name)));
       in_metadata_ = name == "__metadata__";
       if (!in_metadata_) entries_.push_back({name, {}, {}, 0, 0});
     } else if (place_ == Place::tensor) {
       key_ = name == "dtype" ? Key::type : name == "shape" ? Key::shape : name == "data_offsets" ? Key::offsets : Key::none;
-      if (key_ == Key::none) fail(fmt::format("the unknown field '{}'", name));
+      if (key_ == Key::none) fail(fmt::format("the unknown field '{}'", shown_name(name)));
       const unsigned bit = 1U << static_cast<unsigned>(key_);
       if ((seen_ & bit) != 0) fail(fmt::format("the field '{}' twice", name));
       seen_ |= bit;
@@ -113,7 +114,7 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
 
   [[noreturn]] void fail(std::string_view what = "something that does not belong there") const {
     const std::string where =
-        entries_.empty() || in_metadata_ ? std::string() : fmt::format(" at tensor '{}'", entries_.back().name);
+        entries_.empty() || in_metadata_ ? std::string() : fmt::format(" at tensor '{}'", shown_name(entries_.back().name));
     throw Error(Status::data, {label_}, fmt::format("the safetensors header is damaged{}: {}", where, what));
   }
   SafetensorsEntry& entry() { return entries_.back(); }
@@ -132,7 +133,7 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
 /// The format allows neither overlaps nor gaps, so that no byte can be meant twice or hide something.
 void check_places(const SafetensorsHeader& header, std::uint64_t data_size, const std::string& label) {
   const auto fail = [&](const SafetensorsEntry& entry, std::string_view what) {
-    throw Error(Status::data, Location{label + ":" + entry.name},
+    throw Error(Status::data, location_of(label, entry.name),
                 fmt::format("the tensor's data_offsets [{}, {}] {}", entry.begin, entry.end, what));
   };
   std::uint64_t next = 0;
@@ -150,7 +151,7 @@ void check_places(const SafetensorsHeader& header, std::uint64_t data_size, cons
     try {
       bytes = element_count(entry.shape, item) * item;
     } catch (const Error& error) {
-      throw Error(Status::data, Location{label + ":" + entry.name}, error.what());
+      throw Error(Status::data, location_of(label, entry.name), error.what());
     }
     if (bytes != entry.end - entry.begin)
       fail(entry, fmt::format("do not fit its shape {} of {} (expected {} bytes)", to_string(entry.shape), entry.type, bytes));

@@ -1,6 +1,8 @@
 // The directory of a ZIP archive, read without trusting it.
 #include "io/zip.hpp"
 
+#include "io/array_names.hpp"
+
 #include <attn/error.hpp>
 
 #include <algorithm>
@@ -118,7 +120,7 @@ void refuse_overlaps(const Fields& file, const std::vector<ZipEntry>& entries, s
     const std::uint64_t limit = i + 1 < order.size() ? order[i + 1]->header_offset : directory;
     const ZipEntry& entry = *order[i];
     if (entry.header_offset > limit || entry.compressed_size > limit || limit - entry.header_offset < span_of(entry))
-      file.fail(fmt::format("the entry '{}' overlaps what follows it", entry.name));
+      file.fail(fmt::format("the entry '{}' overlaps what follows it", shown_name(entry.name)));
   }
 }
 
@@ -128,7 +130,8 @@ void refuse_duplicates(const std::vector<ZipEntry>& entries, const std::string& 
   for (const ZipEntry& entry : entries) names.emplace_back(entry.name);
   std::ranges::sort(names);
   const auto twice = std::ranges::adjacent_find(names);
-  if (twice != names.end()) throw Error(Status::data, {label}, fmt::format("the archive has two entries named '{}'", *twice));
+  if (twice != names.end())
+    throw Error(Status::data, {label}, fmt::format("the archive has two entries named '{}'", shown_name(*twice)));
 }
 
 std::string method_name(std::uint16_t method) {
@@ -180,21 +183,22 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes, std::string label) : by
 }
 
 std::span<const std::byte> ZipArchive::raw_bytes(const ZipEntry& entry) const {
-  const Location where{label_ + ":" + entry.name};
+  const Location where = location_of(label_, entry.name);
   if (entry.encrypted) throw Error(Status::data, where, "the entry is encrypted (expected stored or deflated data)");
   if (entry.method != zip_method_stored && entry.method != zip_method_deflated)
     throw Error(Status::data, where,
                 fmt::format("the entry is compressed with {} (expected stored or deflated data)", method_name(entry.method)));
   const Fields file(bytes_, label_);
   const std::uint64_t at = entry.header_offset;
-  if (file.u32(at) != zip_local_signature) file.fail(fmt::format("the entry '{}' is not where the directory says", entry.name));
+  if (file.u32(at) != zip_local_signature)
+    file.fail(fmt::format("the entry '{}' is not where the directory says", shown_name(entry.name)));
   if (file.text(at + local_size, file.u16(at + 26)) != entry.name)
-    file.fail(fmt::format("the entry '{}' has another name than the directory says", entry.name));
+    file.fail(fmt::format("the entry '{}' has another name than the directory says", shown_name(entry.name)));
   const std::uint64_t data = at + local_size + file.u16(at + 26) + file.u16(at + 28);
   if (data > directory_offset_ || directory_offset_ - data < entry.compressed_size)
-    file.fail(fmt::format("the entry '{}' reaches into the directory", entry.name));
+    file.fail(fmt::format("the entry '{}' reaches into the directory", shown_name(entry.name)));
   if (entry.method == zip_method_stored && entry.compressed_size != entry.size)
-    file.fail(fmt::format("the entry '{}' is stored with two different sizes", entry.name));
+    file.fail(fmt::format("the entry '{}' is stored with two different sizes", shown_name(entry.name)));
   return bytes_.subspan(static_cast<std::size_t>(data), static_cast<std::size_t>(entry.compressed_size));
 }
 

@@ -27,7 +27,10 @@ std::string npy_file(std::string dictionary, const std::string& data) {
   return file + dictionary + data;
 }
 
-Array parse(const std::string& file) { return parse_npy(bytes_of(file), nullptr, "x.npy", Trailing::refused); }
+Array parse(const std::string& file) {
+  const auto owner = std::make_shared<std::string>(file);  // arrays may be views of the file
+  return parse_npy(bytes_of(*owner), owner, "x.npy", Trailing::refused);
+}
 
 Error error_in(const std::string& file) {
   return error_of([&] { (void)parse(file); });

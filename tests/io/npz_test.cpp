@@ -21,7 +21,10 @@ using namespace attn::test;
 
 namespace {
 
-Array parse(const std::string& file, std::string_view name = {}) { return parse_npz(bytes_of(file), nullptr, "x.npz", name); }
+Array parse(const std::string& file, std::string_view name = {}) {
+  const auto owner = std::make_shared<std::string>(file);  // arrays may be views of the file
+  return parse_npz(bytes_of(*owner), owner, "x.npz", name);
+}
 
 Error error_in(const std::string& file, std::string_view name = {}) {
   return error_of([&] { (void)parse(file, name); });

@@ -23,7 +23,8 @@ std::string safetensors_file(const std::string& header, const std::string& data)
 }
 
 Array parse(const std::string& file, std::string_view name = {}) {
-  return parse_safetensors(bytes_of(file), nullptr, "x.safetensors", name);
+  const auto owner = std::make_shared<std::string>(file);  // arrays may be views of the file
+  return parse_safetensors(bytes_of(*owner), owner, "x.safetensors", name);
 }
 
 Error error_in(const std::string& file, std::string_view name = {}) {
