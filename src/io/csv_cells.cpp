@@ -158,7 +158,7 @@ void CsvCells<T>::read_one(std::string_view cell, std::string_view whole, std::s
     case NumberText::missing:
       complaint.fail(cell.empty() ? "empty cell (a number was expected)" + within
                                   : fmt::format("{} stands for a missing value (a number was expected){}", excerpt(cell), within),
-                     "--missing nan, or another number, reads such cells as that number");
+                     "--na nan, or another number, reads such cells as that number");
     case NumberText::number:
     case NumberText::other:
       complaint.not_a_number(whole, header_);
@@ -176,7 +176,7 @@ void CsvCells<T>::end_row(std::size_t line, std::size_t cells, bool last_empty, 
       throw Error(Status::data, place_in(name_, line, 0),
                   fmt::format("line {} has {} cells but {} {} has {} (every row must have as many)", line, cells,
                               layout_.has_header ? "the header in line" : "line", layout_.reference_line, layout_.columns),
-                  "--ragged-pad 0, or another number, fills short rows with that number");
+                  "--ragged 0, or another number, fills short rows with that number");
     for (std::size_t column = cells; column < layout_.columns; ++column)
       if (const CsvColumn where = layout_.column(column); where.offset != CsvColumn::unwanted)
         std::fill_n(row + where.offset, where.width, *padding_);

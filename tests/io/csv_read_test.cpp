@@ -231,7 +231,7 @@ TEST_CASE("empty cells and marks for missing values are errors unless they get a
 }
 
 TEST_CASE("rows of different lengths are refused or padded") {
-  check_failure("1,2,3\n4,5,6\n7,8\n", 3, 0, "line 3 has 2 cells but line 1 has 3", "--ragged-pad");
+  check_failure("1,2,3\n4,5,6\n7,8\n", 3, 0, "line 3 has 2 cells but line 1 has 3", "--ragged");
   check_failure("# c\n\na,b\n1,2\n3,4,5\n", 5, 0, "line 5 has 3 cells but the header in line 3 has 2");
   check_failure("a,b\n1,2,3\n", 2, 0, "line 2 has 3 cells but the header in line 1 has 2");
   ReadOptions options;
