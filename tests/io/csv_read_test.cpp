@@ -222,7 +222,7 @@ TEST_CASE("empty cells and marks for missing values are errors unless they get a
   options.missing = -5.5;
   for (const std::string mark : {"", "NA", "na", "N/A", "null", "NULL", "None", "#N/A", "<NA>"}) {
     check_failure("1,2\n3," + mark + "\n4,5\n", 2, 2, mark.empty() ? "empty cell" : "\"" + mark + "\" stands for a missing value",
-                  "--missing");
+                  "--na");
     check_values("1,2\n3," + mark + "\n4,5\n", {3, 2}, {1, 2, 3, -5.5, 4, 5}, with(options));
   }
   check_values("1,,3\n,,\n", {2, 3}, {1, -5.5, 3, -5.5, -5.5, -5.5}, with(options));
