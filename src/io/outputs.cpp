@@ -1,5 +1,6 @@
 // The outputs of one command: declared, filled in place, published together.
 #include "io/builder.hpp"
+#include "io/csv.hpp"
 #include "io/descriptor.hpp"
 #include "io/npy.hpp"
 #include "io/staged_file.hpp"
@@ -181,7 +182,9 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
     file.scratch = std::make_unique<StagedFile>(impl_->scratch_folder(file.target), bytes, file.target.label);
     file.scratch->resize(bytes);
     std::byte* memory = file.scratch->map(0, bytes);
-    throw Error(Status::defect, "CSV output is not there yet");
+    file.producer = [type, shape, memory, options, delimiter = format == Format::tsv ? '\t' : ','](TextSink& sink) {
+      write_csv(sink, type, shape, memory, options, delimiter);
+    };
     return memory;
   }
   if (target.terminal)
