@@ -95,10 +95,14 @@ HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* qu
   }
 }
 
-/// F::run<R>(first row, args...) over `rows` rows, kRows at a time.
-template <class F, class... Args>
+/// F::run<R>(first row, args...) over `rows` rows, kRows at a time. One vector of lanes alone takes twice as many rows, since 6
+/// chains are too few to hide the latency of a multiply-add.
+template <class F, size_t N, class... Args>
 HWY_INLINE void for_rows(size_t rows, Args... args) {
   size_t row = 0;
+  if constexpr (N == 1) {
+    for (; row + 2 * kRows <= rows; row += 2 * kRows) F::template run<2 * kRows>(row, args...);
+  }
   for (; row + kRows <= rows; row += kRows) F::template run<kRows>(row, args...);
   switch (rows - row) {
     case 5:
@@ -130,7 +134,7 @@ struct ScorePanel {
   template <size_t N>
   static void run(size_t lane, const T* keys, size_t stride, size_t count, size_t dim, const T* query, T* tile, T* maximum) {
     T* const top = maximum == nullptr ? nullptr : maximum + lane;
-    for_rows<ScoreRows<Op, T, N>>(count, keys, stride, dim, query + lane, tile + lane, top);
+    for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top);
   }
 };
 
@@ -176,7 +180,7 @@ struct ValuePanel {
   template <size_t N>
   static void run(size_t lane, const T* weights, const T* values, size_t stride, size_t count, size_t dim, const T* rescale,
                   T* output) {
-    for_rows<ValueRows<T, N>>(dim, values, stride, count, weights + lane, rescale + lane, output + lane);
+    for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane);
   }
 };
 
