@@ -82,8 +82,23 @@ void TiledBlock<T>::raw_tile(const Keys& keys, T* maximum) {
   if (job_.settings.distance) {
     k_.score_distance(row, rows.row_stride, count_, dim, space_.query.get(), queries_, space_.tile.get());
   } else {
-    k_.score_product(row, rows.row_stride, count_, dim, space_.query.get(), queries_, space_.tile.get(), maximum);
+    k_.score_product(row, rows.row_stride, count_, dim, space_.query.get(), queries_, space_.tile.get(), maximum,
+                     values_of(keys));
   }
+}
+
+template <class T>
+kernels::Ahead<T> TiledBlock<T>::values_of(const Keys& keys) const {
+  if (!job_.needs.output) return {};
+  const engine::Rows<T>& rows = job_.operands.value;
+  return {rows.row(batch_, kv_head_, keys.begin), rows.row_stride, keys.count(), job_.plan.dims.value_dim};
+}
+
+template <class T>
+kernels::Ahead<T> TiledBlock<T>::next_keys(const Keys& keys) const {
+  if (keys.end >= range_.end) return {};
+  const engine::Rows<T>& rows = job_.operands.key;
+  return {rows.row(batch_, kv_head_, keys.end), rows.row_stride, std::min(range_.end - keys.end, kKeys), job_.plan.dims.head_dim};
 }
 
 template <class T>
@@ -191,7 +206,8 @@ void TiledBlock<T>::add_values(const Keys& keys, bool select) {
     k_.value_product_select(space_.tile.get(), space_.visible->get(), values, rows.row_stride, count_, dim, queries_, rescale,
                             space_.output.get());
   } else {
-    k_.value_product(space_.tile.get(), values, rows.row_stride, count_, dim, queries_, rescale, space_.output.get());
+    k_.value_product(space_.tile.get(), values, rows.row_stride, count_, dim, queries_, rescale, space_.output.get(),
+                     next_keys(keys));
   }
 }
 

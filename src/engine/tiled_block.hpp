@@ -50,6 +50,9 @@ class TiledBlock {
   void for_each_tile(KeyRange within, F&& f);
   void load_queries(T factor);
   void raw_tile(const Keys& keys, T* maximum);
+  /// What the products of this tile should fetch for the ones after them.
+  [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
+  [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
   /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
   bool logit_tile(const Keys& keys, bool negate, T* maximum);
   void apply_bias_and_interval(const Keys& keys, kernels::LogitStage<T> stage, T* maximum);

@@ -28,6 +28,15 @@ struct LogitStage {
   bool negate = false;  ///< of what is not masked
 };
 
+/// Rows that a product fetches into the cache while it computes, for the product after it. None: rows is null.
+template <class T>
+struct Ahead {
+  const T* rows = nullptr;
+  std::size_t stride = 0;
+  std::size_t count = 0;
+  std::size_t dim = 0;
+};
+
 /// The running softmax of kLanes queries (Milakov and Gimelshein 2018).
 template <class T>
 struct alignas(64) SoftmaxRows {
@@ -46,7 +55,7 @@ struct KernelTable {
 
   /// tile[j][i] = sum_d keys[j * stride + d] * query[d][i]. `maximum`, when given, becomes max(maximum, tile) of each lane.
   void (*score_product)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query, std::size_t lanes,
-                        T* tile, T* maximum);
+                        T* tile, T* maximum, const Ahead<T>& ahead);
   /// tile[j][i] = sum_d (query[d][i] - keys[j * stride + d])^2.
   void (*score_distance)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query, std::size_t lanes,
                          T* tile);
@@ -75,7 +84,7 @@ struct KernelTable {
 
   /// output[f][i] = output[f][i] * rescale[i] + sum_j values[j * stride + f] * weights[j][i], for f < dim.
   void (*value_product)(const T* weights, const T* values, std::size_t stride, std::size_t count, std::size_t dim,
-                        std::size_t lanes, const T* rescale, T* output);
+                        std::size_t lanes, const T* rescale, T* output, const Ahead<T>& ahead);
   /// The same over the keys with visible[j][i] != 0 only: what the others hold is not read into the sum.
   void (*value_product_select)(const T* weights, const T* visible, const T* values, std::size_t stride, std::size_t count,
                                std::size_t dim, std::size_t lanes, const T* rescale, T* output);

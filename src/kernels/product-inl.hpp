@@ -10,6 +10,8 @@
 
 #include <type_traits>
 
+#include <hwy/cache_control.h>
+
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
 
@@ -58,6 +60,16 @@ HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_
 /// Features of one chain of a squared distance. All its terms are positive, so a long chain rounds at the size of the whole
 /// sum again and again; chains of 16, joined, are three times as accurate at 64 features.
 inline constexpr size_t kDistanceChain = 16;
+
+/// Asks for the part of `ahead` that belongs to rows [row, row + step) of `rows`, so that all of it is asked for once.
+template <class T>
+HWY_INLINE void fetch(const Ahead<T>& ahead, size_t row, size_t step, size_t rows) {
+  if (ahead.rows == nullptr) return;
+  constexpr size_t kLine = 64 / sizeof(T);
+  const size_t end = HWY_MIN(ahead.count, (row + step) * ahead.count / rows);
+  for (size_t j = row * ahead.count / rows; j < end; ++j)
+    for (size_t f = 0; f < ahead.dim; f += kLine) hwy::Prefetch(ahead.rows + j * ahead.stride + f);
+}
 
 /// R keys against N vectors of queries.
 template <class Op, size_t R, size_t N, class T>
@@ -123,7 +135,9 @@ HWY_INLINE void for_rows(size_t rows, Args... args) {
 template <class Op, class T, size_t N>
 struct ScoreRows {
   template <size_t R>
-  static HWY_INLINE void run(size_t j, const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum) {
+  static HWY_INLINE void run(size_t j, const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum,
+                             const Ahead<T>* ahead, size_t count) {
+    if (ahead != nullptr) fetch(*ahead, j, R, count);
     score_rows<Op, R, N>(keys + j * stride, stride, dim, query, tile + j * kLanes, maximum);
   }
 };
@@ -132,20 +146,24 @@ struct ScoreRows {
 template <class Op, class T>
 struct ScorePanel {
   template <size_t N>
-  static void run(size_t lane, const T* keys, size_t stride, size_t count, size_t dim, const T* query, T* tile, T* maximum) {
+  static void run(size_t lane, const T* keys, size_t stride, size_t count, size_t dim, const T* query, T* tile, T* maximum,
+                  const Ahead<T>* ahead) {
+    if (lane != 0) ahead = nullptr;
     T* const top = maximum == nullptr ? nullptr : maximum + lane;
-    for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top);
+    for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top, ahead, count);
   }
 };
 
 template <class T>
-void score_product(const T* keys, size_t stride, size_t count, size_t dim, const T* query, size_t lanes, T* tile, T* maximum) {
-  for_panels<T, ScorePanel<Multiply, T>>(lanes, keys, stride, count, dim, query, tile, maximum);
+void score_product(const T* keys, size_t stride, size_t count, size_t dim, const T* query, size_t lanes, T* tile, T* maximum,
+                   const Ahead<T>& ahead) {
+  for_panels<T, ScorePanel<Multiply, T>>(lanes, keys, stride, count, dim, query, tile, maximum, &ahead);
 }
 
 template <class T>
 void score_distance(const T* keys, size_t stride, size_t count, size_t dim, const T* query, size_t lanes, T* tile) {
-  for_panels<T, ScorePanel<SquareDifference, T>>(lanes, keys, stride, count, dim, query, tile, static_cast<T*>(nullptr));
+  for_panels<T, ScorePanel<SquareDifference, T>>(lanes, keys, stride, count, dim, query, tile, static_cast<T*>(nullptr),
+                                                 static_cast<const Ahead<T>*>(nullptr));
 }
 
 /// R value features against N vectors of weights. Fresh sums for each tile, joined afterwards, keep the error of long rows small.
@@ -169,7 +187,8 @@ template <class T, size_t N>
 struct ValueRows {
   template <size_t R>
   static HWY_INLINE void run(size_t f, const T* values, size_t stride, size_t count, const T* weights, const T* rescale,
-                             T* output) {
+                             T* output, const Ahead<T>* ahead, size_t dim) {
+    if (ahead != nullptr) fetch(*ahead, f, R, dim);
     value_rows<R, N>(values + f, stride, count, weights, rescale, output + f * kLanes);
   }
 };
@@ -179,15 +198,16 @@ template <class T>
 struct ValuePanel {
   template <size_t N>
   static void run(size_t lane, const T* weights, const T* values, size_t stride, size_t count, size_t dim, const T* rescale,
-                  T* output) {
-    for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane);
+                  T* output, const Ahead<T>* ahead) {
+    if (lane != 0) ahead = nullptr;
+    for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane, ahead, dim);
   }
 };
 
 template <class T>
 void value_product(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes, const T* rescale,
-                   T* output) {
-  for_panels<T, ValuePanel<T>>(lanes, weights, values, stride, count, dim, rescale, output);
+                   T* output, const Ahead<T>& ahead) {
+  for_panels<T, ValuePanel<T>>(lanes, weights, values, stride, count, dim, rescale, output, &ahead);
 }
 
 /// The rare case of NaN or infinity in the values of a tile that hides some keys from some queries: one feature at a time.

@@ -70,7 +70,7 @@ std::vector<Case> cases() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("threads, vector targets and side observers change no byte", T, float, double) {
+TEST_CASE_TEMPLATE("threads, vector targets, side observers and packed heads change no byte", T, float, double) {
   for (const Case& c : cases<T>()) {
     CAPTURE(static_cast<int>(c.plan.options.score));
     CAPTURE(static_cast<int>(c.plan.options.normalize));
@@ -87,6 +87,7 @@ TEST_CASE_TEMPLATE("threads, vector targets and side observers change no byte", 
       execution.isa = isa;
       CHECK(same_bytes(run_case<T>(c, kEverything, execution), all));
     }
+    CHECK(same_bytes(run_case<T>(c, kEverything, one, false, true), all));
     CHECK(same_bytes(run_case<T>(c, {.output = true}, one).output, all.output));
     CHECK(same_bytes(run_case<T>(c, {.output = true, .weights = true}, one).output, all.output));
     CHECK(same_bytes(run_case<T>(c, {.weights = true}, one).weights, all.weights));

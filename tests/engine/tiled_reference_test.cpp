@@ -182,6 +182,14 @@ TEST_CASE("the error of 4,096 keys of 64 normal features is at most 1e-7") {
   CHECK(worst <= 1e-7);
 }
 
+TEST_CASE_TEMPLATE("wide heads", T, float, double) {
+  for (const std::size_t dim : {112U, 256U, 511U, 512U, 600U}) {
+    CAPTURE(dim);
+    Random random(dim);
+    compare_with_reference<T>(make_case(random, {1, 2, 1, 66, 100, dim, dim + 1}), std::is_same_v<T, float> ? 3e-6 : 1e-13);
+  }
+}
+
 TEST_CASE("near-equal vectors keep their distance") {
   Random random(13);
   Case c = make_case(random, {1, 1, 1, 1, 9, 64, 3});

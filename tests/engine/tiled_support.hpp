@@ -116,22 +116,34 @@ class Recorder : public Observer<T> {
 inline constexpr Needs kEverything{
     .output = true, .log_sum_exp = true, .weights = true, .raw_scores = true, .capped_scores = true, .masked_scores = true};
 
-/// Values as T with the strides of [batch, heads, length, dim].
+/// Values [batch, heads, length, dim] as T, in that order or, `packed`, with the heads side by side and a gap after each row.
 template <class T>
 struct Typed {
-  Typed(const std::vector<double>& values, std::size_t heads, std::size_t length, std::size_t dim)
-      : memory(values.begin(), values.end()), rows{memory.data(), heads * length * dim, length * dim, dim} {}
+  Typed(const std::vector<double>& values, std::size_t heads, std::size_t length, std::size_t dim, bool packed) {
+    constexpr std::size_t gap = 3;
+    const std::size_t width = packed ? heads * dim + gap : dim;
+    const std::size_t entry = packed ? length * width : heads * length * dim;
+    const std::size_t batch = values.empty() ? 0 : values.size() / (heads * length * dim);
+    memory.assign(batch * entry, std::numeric_limits<T>::quiet_NaN());
+    rows = {memory.data(), entry, packed ? dim : length * dim, width};
+    std::size_t at = 0;
+    for (std::size_t b = 0; b < batch; ++b)
+      for (std::size_t h = 0; h < heads; ++h)
+        for (std::size_t i = 0; i < length; ++i)
+          for (std::size_t d = 0; d < dim; ++d)
+            memory[b * rows.batch_stride + h * rows.head_stride + i * rows.row_stride + d] = static_cast<T>(values[at++]);
+  }
   std::vector<T> memory;
   Rows<T> rows;
 };
 
 /// Runs the case on the tiled engine (or the reference) with one recorder.
 template <class T>
-Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool reference = false) {
+Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool reference = false, bool packed = false) {
   const Dims& d = c.plan.dims;
-  const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim);
-  const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim);
-  const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim);
+  const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim, packed);
+  const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, packed);
+  const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim, packed);
   Operands<T> operands;
   operands.query = q.rows;
   operands.key = k.rows;

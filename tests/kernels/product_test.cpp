@@ -41,7 +41,7 @@ TEST_CASE_TEMPLATE("scores are chains over the features", T, float, double) {
     Lanes<T> product(size.keys);
     Lanes<T> distance(size.keys);
     Lanes<T> top(1, T(0.25));
-    portable.score_product(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, product.get(), top.get());
+    portable.score_product(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, product.get(), top.get(), {});
     portable.score_distance(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, distance.get());
     for (std::size_t i = 0; i < size.lanes; ++i) {
       T largest = T(0.25);
@@ -69,7 +69,8 @@ TEST_CASE_TEMPLATE("scores are chains over the features", T, float, double) {
       CHECK(same_bits(other_query, transposed, size.dim, kLanes));
       Lanes<T> tile(size.keys);
       Lanes<T> other_top(1, T(0.25));
-      table->score_product(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, tile.get(), other_top.get());
+      table->score_product(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, tile.get(), other_top.get(),
+                           {keys.data(), stride, size.keys, size.dim});
       CHECK(same_bits(tile, product, size.keys, size.lanes));
       CHECK(same_bits(other_top, top, 1, size.lanes));
       table->score_distance(keys.data(), stride, size.keys, size.dim, transposed.get(), size.lanes, tile.get());
@@ -96,7 +97,8 @@ TEST_CASE_TEMPLATE("values are joined tile by tile", T, float, double) {
     }
     const auto& portable = *available<T>().back();
     Lanes<T> wanted(before);
-    portable.value_product(weights.get(), values.data(), stride, size.keys, size.dim, size.lanes, rescale.get(), wanted.get());
+    portable.value_product(weights.get(), values.data(), stride, size.keys, size.dim, size.lanes, rescale.get(), wanted.get(),
+                           {});
     for (std::size_t f = 0; f < size.dim; ++f) {
       for (std::size_t i = 0; i < size.lanes; ++i) {
         double sum = static_cast<double>(before.at(f, i)) * static_cast<double>(rescale.at(0, i));
@@ -113,7 +115,8 @@ TEST_CASE_TEMPLATE("values are joined tile by tile", T, float, double) {
     for (const auto* table : available<T>()) {
       CAPTURE(table->isa);
       Lanes<T> output(before);
-      table->value_product(weights.get(), values.data(), stride, size.keys, size.dim, size.lanes, rescale.get(), output.get());
+      table->value_product(weights.get(), values.data(), stride, size.keys, size.dim, size.lanes, rescale.get(), output.get(),
+                           {values.data(), stride, size.keys, size.dim});
       CHECK(same_bits(output, wanted, size.dim, size.lanes));
       Lanes<T> selected(before);
       table->value_product_select(weights.get(), everything.get(), values.data(), stride, size.keys, size.dim, size.lanes,
