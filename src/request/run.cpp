@@ -162,6 +162,9 @@ void run(const RunRequest& request, const RunContext& context) {
     report.add_text(FileName::parse(request.report), [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   attend_as_decided(record, inputs, context, files);
   record.seconds.attend = watch.lap();
+  std::vector<Loaded> read;
+  for (const auto& file : inputs.files) read.push_back(file.second);
+  verify_inputs_unchanged(read);
   files.commit();
   record.seconds.write = watch.lap();
   record.seconds.total = total.lap();

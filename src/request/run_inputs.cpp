@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -22,13 +23,6 @@ class InputFiles {
   void want(const std::string& role, const std::string& text, bool main_input) {
     if (text.empty()) return;
     wanted_.push_back({.role = role, .text = text, .main_input = main_input, .loaded = {}});
-    if (FileName::parse(text).is_standard_stream()) {
-      const auto streams =
-          std::ranges::count_if(wanted_, [&](const Wanted& w) { return FileName::parse(w.text).is_standard_stream(); });
-      const bool same_array = std::ranges::all_of(
-          wanted_, [&](const Wanted& w) { return !FileName::parse(w.text).is_standard_stream() || w.text == text; });
-      if (streams > 1 && !same_array) throw Error(Status::usage, "only one input may be standard input");
-    }
   }
 
   /// Reads everything and decides the type computed in.
@@ -127,12 +121,27 @@ engine::NamedArray named(const std::string& role, const Loaded* loaded) {
   return {loaded->array, role + " " + loaded->name.text()};
 }
 
+/// Query, key and value may be the same stream, which is read once; everything else that comes from a stream needs its own.
+void check_standard_input(const RunRequest& r) {
+  std::set<std::string> arrays;
+  std::size_t streams = 0;
+  for (const std::string* text : {&r.input, &r.query, &r.key, &r.value}) {
+    if (!text->empty() && FileName::parse(*text).is_standard_stream()) arrays.insert(*text);
+  }
+  for (const std::string* text : {&r.past_key, &r.past_value, &r.mask, &r.bias, &r.query_offset, &r.key_lengths, &r.segments,
+                                  &r.key_segments, &r.ids, &r.key_ids}) {
+    if (!text->empty() && FileName::parse(*text).is_standard_stream()) ++streams;
+  }
+  if (arrays.size() + streams > 1) throw Error(Status::usage, "only one input may be standard input");
+}
+
 void check_arguments(const RunRequest& r) {
   if (r.input.empty() && r.query.empty())
     throw Error(Status::usage, "there is no input: give X for self-attention, or --query with --key and --value",
                 "attn run x.csv        attn run -q queries.npy -k keys.npy -v values.npy");
   if (!r.input.empty() && !r.query.empty())
     throw Error(Status::usage, fmt::format("X ('{}') is the query already: --query names another", r.input));
+  check_standard_input(r);
   if (r.kv_heads != 0 && r.heads == 0)
     throw Error(Status::usage, "--kv-heads goes with --heads: how many heads the queries have");
   if (r.mask_type != MaskType::automatic && r.mask.empty()) throw Error(Status::usage, "--mask-type goes with --mask");

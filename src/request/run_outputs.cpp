@@ -179,8 +179,7 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
   const FileName name = FileName::parse(p.file);
   WriteOptions options;
   if (name.is_standard_stream()) options.to = request_.writing.to;
-  if (!is_text(name, options))
-    throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
+  if (!is_text(name, options)) throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
   Array pairs(dtype_of<D>, {plan_.dims.batch, plan_.dims.heads, plan_.dims.q_len, plan_.dims.kv_len});
   observers_.push_back(std::make_unique<analysis::PairWriter<T, D>>(plan_, analysis::PairWriter<T, D>::What::weights,
                                                                     pairs.mutable_values<D>().data()));
