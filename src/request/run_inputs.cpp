@@ -188,10 +188,9 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   (void)others.read_all();
 
   for (const char* role : {"query", "key", "value", "past key", "past value"}) {
-    if (files.find(role) == nullptr) continue;
-    require_numbers(*files.find(role), r.reading);
+    if (const Loaded* loaded = files.find(role)) require_numbers(*loaded, r.reading);
   }
-  notice_rows(*files.find("query"), reporter);
+  if (const Loaded* loaded = files.find("query")) notice_rows(*loaded, reporter);
   engine::Inputs& in = result.inputs;
   in.query = named("query", files.find("query"));
   in.key = named("key", files.find("key"));
