@@ -11,6 +11,7 @@ namespace attn::cli {
 [[nodiscard]] Command scaled_command();
 [[nodiscard]] Command multihead_command();
 [[nodiscard]] Command convert_command();
+[[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();
 [[nodiscard]] Command help_command();
 

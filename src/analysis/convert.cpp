@@ -2,6 +2,7 @@
 #include "analysis/convert.hpp"
 
 #include "analysis/rearrange.hpp"
+#include "base/counted.hpp"
 #include "io/columns.hpp"
 
 #include <fmt/format.h>
@@ -28,15 +29,15 @@ void change_numbers(Converted& result, const Conversion& steps, const std::strin
     NormalizedRows normalized = normalized_rows(result.array, *steps.normalize_rows);
     result.array = std::move(normalized.array);
     if (normalized.zero_rows > 0)
-      reporter.warn(fmt::format("{}: {} rows are all zero and stay so; the first is row {}", file, normalized.zero_rows,
-                                normalized.first_zero));
+      reporter.warn(fmt::format("{}: {} all zero and stay so; the first is row {}", file,
+                                counted(normalized.zero_rows, "row is", "rows are"), normalized.first_zero));
   }
   if (!steps.dtype) return;
   Retyped narrowed = retyped(result.array, *steps.dtype, steps.lossy);
   result.array = std::move(narrowed.array);
   if (narrowed.overflowed > 0)
-    reporter.warn(fmt::format("{}: {} numbers are beyond the range of {} and became infinite", file, narrowed.overflowed,
-                              dtype_name(*steps.dtype)));
+    reporter.warn(fmt::format("{}: {} beyond the range of {} and became infinite", file,
+                              counted(narrowed.overflowed, "number is", "numbers are"), dtype_name(*steps.dtype)));
 }
 
 Converted take_steps(const Loaded& input, const Conversion& steps, const std::string& file, Reporter& reporter) {

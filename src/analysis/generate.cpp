@@ -137,6 +137,16 @@ void check(const Recipe& recipe) {
   const auto finite = [](double x) { return std::isfinite(x); };
   if (recipe.shape.empty() || recipe.shape.size() > 4)
     throw Error(Status::usage, fmt::format("a shape has 1 to 4 sizes, not {}", recipe.shape.size()));
+  try {
+    (void)element_count(recipe.shape, item_size(DType::f64));
+  } catch (const Error& error) {
+    throw Error(Status::memory, error.what());
+  }
+  const bool fractions = recipe.kind == Kind::normal || recipe.kind == Kind::uniform || recipe.kind == Kind::orthogonal ||
+                         recipe.kind == Kind::positions;
+  if (fractions && !is_floating(recipe.dtype))
+    throw Error(Status::usage, fmt::format("these numbers have fractions, which {} cannot hold", dtype_name(recipe.dtype)),
+                "whole numbers: --kind integers --low 0 --high 9");
   if (recipe.kind == Kind::normal && !(finite(recipe.mean) && finite(recipe.std) && recipe.std >= 0))
     throw Error(Status::usage,
                 fmt::format("--mean {} --std {}: both must be finite and --std not negative", recipe.mean, recipe.std));

@@ -37,8 +37,8 @@ struct Recipe {
 /// operations that IEEE 754 fixes to the last bit, and rounded once to `dtype`: the float32 array is the float64 array rounded.
 /// The element with flat index i depends on seed, kind and i alone, so a longer array begins with the shorter one; orthogonal
 /// rows depend on the whole matrix. Matrices are the last two axes. `uniform` never reaches `high`, not by rounding either
-/// (float32 and float64). Throws Error(usage) for ranges without meaning and Error(data) for numbers that an integer `dtype`
-/// cannot hold.
+/// (float32 and float64). Throws Error(usage) for ranges without meaning and for integer types of numbers with
+/// fractions, Error(data) for whole numbers out of the range of `dtype`, Error(memory) for shapes beyond all memory.
 [[nodiscard]] Array generate(const Recipe& recipe);
 
 }  // namespace attn::analysis

@@ -128,9 +128,10 @@ Array flat_slice(const Array& array, std::size_t first, std::size_t count) { ret
 Array take_rows(const Array& array, std::span<const RowRun> runs) {
   const std::size_t rank = array.rank();
   if (rank < 2)
-    throw Error(
-        Status::data, fmt::format("rows can be chosen of two dimensions and more, not of shape {}", to_string(array.shape())),
-        "an array with one dimension is one row; choose of its columns, or give it a shape first: --reshape -1,1 and a pipe");
+    throw Error(Status::data,
+                fmt::format("rows can be chosen of two dimensions and more, not of shape {}", to_string(array.shape())),
+                "one dimension is one row: choose of its --columns, or make it a column first: attn convert IN - --to npy "
+                "--reshape -1,1 | attn convert - --rows ...");
   Shape shape = array.shape();
   const std::size_t rows = shape[rank - 2];
   shape[rank - 2] = 0;

@@ -53,7 +53,7 @@ TEST_CASE("what happened to numbers is announced") {
   CHECK(contains(reporter.warnings[0], "the first is row 0"));
   (void)convert(loaded(Array::of<float>({1}, {1e6F})), {.dtype = DType::f16}, reporter);
   REQUIRE(reporter.warnings.size() == 2);
-  CHECK(contains(reporter.warnings[1], "1 numbers are beyond the range of float16"));
+  CHECK(contains(reporter.warnings[1], "1 number is beyond the range of float16"));
 }
 
 TEST_CASE("errors name the file, and steps that exclude each other are refused") {

@@ -166,5 +166,7 @@ TEST_CASE("ranges and shapes without meaning are refused") {
       {.kind = Kind::integers, .shape = {1}, .low = 0, .high = 1e300},
   };
   for (const Recipe& recipe : bad) CHECK(error_of([&] { (void)generate(recipe); }).status() == Status::usage);
-  CHECK(error_of([] { (void)generate({.shape = {4}, .dtype = DType::i32}); }).status() == Status::data);
+  CHECK(error_of([] { (void)generate({.shape = {4}, .dtype = DType::i32}); }).status() == Status::usage);
+  CHECK(error_of([] { (void)generate({.kind = Kind::range, .shape = {300}, .dtype = DType::u8}); }).status() == Status::data);
+  CHECK(error_of([] { (void)generate({.shape = {std::size_t{1} << 40, std::size_t{1} << 40}}); }).status() == Status::memory);
 }
