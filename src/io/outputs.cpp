@@ -1,6 +1,7 @@
 // The outputs of one command: declared, filled in place, published together.
 #include "io/builder.hpp"
 #include "io/csv.hpp"
+#include "io/csv_dialect.hpp"
 #include "io/descriptor.hpp"
 #include "io/npy.hpp"
 #include "io/staged_file.hpp"
@@ -106,12 +107,11 @@ std::pair<FileName, Format> destination(FileName name, const WriteOptions& optio
 }
 
 void require_matrix(const Target& target, const Shape& shape) {
-  if (std::ranges::count_if(shape, [](std::size_t size) { return size != 1; }) <= 2) return;
-  throw Error(
-      Status::usage,
-      fmt::format("an array of shape {} does not fit into the CSV output '{}' (expected two dimensions besides those of size 1)",
-                  to_string(shape), target.label),
-      "write it as NPY: name the file .npy or give --to npy");
+  try {
+    (void)csv_shape(shape);
+  } catch (const Error& error) {
+    throw Error(error.status(), {target.label}, error.what(), error.hint());
+  }
 }
 
 std::unique_ptr<FileBuilder> make_builder(Format format, StagedFile& file, const std::string& scratch_folder) {
@@ -159,6 +159,20 @@ struct Outputs::Impl {
     files.push_back(std::move(file));
     return files.back();
   }
+
+  /// The array waits in scratch memory; its text is produced at the end.
+  std::byte* add_csv(Target target, DType type, const Shape& shape, std::size_t bytes, char delimiter,
+                     const WriteOptions& options) {
+    auto scratch = std::make_unique<StagedFile>(scratch_folder(target), bytes, target.label);
+    scratch->resize(bytes);
+    std::byte* memory = scratch->map(0, bytes);
+    OutputFile& file = create(std::move(target), std::nullopt, 0);
+    file.scratch = std::move(scratch);
+    file.producer = [type, shape, memory, delimiter, options](TextSink& sink) {
+      write_csv(sink, type, shape, memory, options, delimiter);
+    };
+    return memory;
+  }
 };
 
 Outputs::Outputs(std::string temporary_folder) : impl_(std::make_unique<Impl>()) {
@@ -177,15 +191,9 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
   OutputFile* present = impl_->find(target);
   if (is_text(format)) {
     require_matrix(target, shape);
+    if (options.delimiter) check_delimiter(*options.delimiter);
     if (present != nullptr) Impl::throw_twice(target);
-    OutputFile& file = impl_->create(std::move(target), std::nullopt, 0);
-    file.scratch = std::make_unique<StagedFile>(impl_->scratch_folder(file.target), bytes, file.target.label);
-    file.scratch->resize(bytes);
-    std::byte* memory = file.scratch->map(0, bytes);
-    file.producer = [type, shape, memory, options, delimiter = format == Format::tsv ? '\t' : ','](TextSink& sink) {
-      write_csv(sink, type, shape, memory, options, delimiter);
-    };
-    return memory;
+    return impl_->add_csv(std::move(target), type, shape, bytes, format == Format::tsv ? '\t' : ',', options);
   }
   if (target.terminal)
     throw Error(Status::usage, fmt::format("{} output is binary and is not written to a terminal", format_name(format)),

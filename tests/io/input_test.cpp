@@ -154,6 +154,27 @@ TEST_CASE("unknown names and streams are told by their content, and --from decid
   }
 }
 
+TEST_CASE("text is read as CSV, from files of any name and from streams, also as names") {
+  const TemporaryFolder folder;
+  spill(folder / "table.txt", "a,b\n1,2.5\n3,4\n");
+  spill(folder / "table.tsv", "1\t2\n");
+  const Loaded loaded = read(folder / "table.txt");
+  CHECK(loaded.format == Format::csv);
+  CHECK(loaded.columns == std::vector<std::string>{"a", "b"});
+  CHECK(loaded.name.path == folder / "table.txt");
+  CHECK(loaded.array.at_flat(1) == 2.5);
+  CHECK(read(folder / "table.tsv").array.shape() == Shape{1, 2});
+  CHECK(read(folder / "table.tsv").format == Format::tsv);
+  RecordingReporter reporter;
+  CHECK(read_names(FileName::parse(folder / "table.txt:a"), {}, reporter) == std::vector<std::string>{"1", "3"});
+  CHECK(error_of([&] { (void)read_names({fixture("one.npz"), {}}, {}, reporter); }).status() == Status::data);
+  const auto entries = list_arrays({folder / "table.txt", {}}, {}, reporter);
+  REQUIRE(entries.size() == 1);
+  CHECK(entries[0].storage == "text");
+  const StandardInput redirected(folder / "table.txt");
+  CHECK(read("-:b").array.shape() == Shape{2, 1});
+}
+
 TEST_CASE("a name that says one thing over content that is another") {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& name, const std::string& content, const std::string& reason,

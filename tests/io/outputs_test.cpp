@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <limits>
 #include <thread>
 
 #include <doctest/doctest.h>
@@ -340,6 +341,41 @@ TEST_CASE("a reader of standard output that goes away ends the program by SIGPIP
   });
   CHECK(WIFSIGNALED(status));
   CHECK(WTERMSIG(status) == SIGPIPE);
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("CSV: by name, by option and for names that say nothing; text is made at commit") {
+  const TemporaryFolder folder;
+  const Array array = Array::of<float>({2, 1, 3}, {1, 2.5F, -0.0F, 1e30F, std::numeric_limits<float>::infinity(), 0.1F});
+  const auto put = [&](const std::string& name, const WriteOptions& options) {
+    write_array({folder / name, {}}, array, options);
+    return slurp(folder / name);
+  };
+  CHECK(put("a.csv", {}) == "1,2.5,-0\n1e+30,inf,0.1\n");
+  CHECK(put("a.tsv", {}) == "1\t2.5\t-0\n1e+30\tinf\t0.1\n");
+  CHECK(put("a.txt", {}) == slurp(folder / "a.csv"));
+  CHECK(put("a.npy", as(Format::csv)) == slurp(folder / "a.csv"));
+  WriteOptions named;
+  named.column_names = {"x", "y", "z"};
+  named.delimiter = ';';
+  CHECK(put("b.csv", named) == "x;y;z\n1;2.5;-0\n1e+30;inf;0.1\n");
+  Outputs outputs;
+  const Error error = error_of([&] { (void)outputs.add({folder / "c.csv", {}}, "x", DType::f32, {2, 3, 4}, {}); });
+  CHECK(error.status() == Status::usage);
+  CHECK(contains(error.hint(), "NPY"));
+  add_sample(outputs, folder / "d.csv");
+  CHECK(error_of([&] { add_sample(outputs, folder / "d.csv"); }).status() == Status::usage);
+  outputs.commit();
+  CHECK(folder.names() == Names{"a.csv", "a.npy", "a.tsv", "a.txt", "b.csv", "d.csv"});
+}
+
+TEST_CASE("CSV too large for memory waits in a file without a name") {
+  const TemporaryFolder folder;
+  const Shape shape{300, 40000};  // 96 MB
+  Outputs outputs(folder.path());
+  auto* memory = outputs.add({"/dev/full", {}}, "x", DType::f64, shape, as(Format::csv));
+  memory[element_count(shape, 8) * 8 - 1] = std::byte{1};
+  CHECK(error_of([&] { outputs.commit(); }).status() == Status::io);
   CHECK(folder.names().empty());
 }
 
