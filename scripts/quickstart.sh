@@ -18,6 +18,6 @@ PATH="$PWD/build/release:$PATH" examples/digits/run.sh
 cat <<END
 
 The program is build/release/attn. Two things to try next:
-  build/release/attn help
-  build/release/attn run examples/digits/test.csv:p0..p63 --weights - -o none | head -n 1
+  build/release/attn cosine examples/words/words.csv:royal..fruit --ids examples/words/words.csv:word --weights - -o none
+  build/release/attn run --help
 END
