@@ -26,29 +26,47 @@ bool part_hides(const MaskPart& part, std::size_t b, std::size_t h, std::size_t 
   return false;
 }
 
-/// Adds one additive part to the tile row of query i, or hides what the part hides.
 template <class T>
-void apply_row(const MaskPart& part, std::size_t row_offset, std::size_t key, std::size_t keys, T* tile, std::size_t stride) {
-  constexpr T masked = -std::numeric_limits<T>::infinity();
+constexpr T masked() noexcept {
+  return -std::numeric_limits<T>::infinity();
+}
+
+/// row[j] + values[j * step], masked where either is: -inf hides the pair even where another part is NaN there. Three loops, each
+/// of which compilers turn into vector code when the step is known to be 1; as one they would not.
+template <class T>
+inline void add_row(const T* values, std::size_t step, std::size_t count, T* __restrict row) {
+  constexpr std::size_t chunk = 96;
+  T hidden[chunk];
+  for (std::size_t first = 0; first < count; first += chunk) {
+    const std::size_t size = std::min(chunk, count - first);
+    const T* from = values + first * step;
+    T* to = row + first;
+    for (std::size_t j = 0; j < size; ++j) hidden[j] = (to[j] == masked<T>()) | (from[j * step] == masked<T>()) ? T(1) : T(0);
+    for (std::size_t j = 0; j < size; ++j) to[j] += from[j * step];
+    for (std::size_t j = 0; j < size; ++j) to[j] = hidden[j] != 0 ? masked<T>() : to[j];
+  }
+}
+
+template <class T>
+inline void hide_row(const bool* values, std::size_t step, std::size_t count, bool hidden, T* __restrict row) {
+  for (std::size_t j = 0; j < count; ++j) row[j] = values[j * step] == hidden ? masked<T>() : row[j];
+}
+
+/// Adds one additive part to the row of a query, or hides what the part hides.
+template <class T>
+void apply_row(const MaskPart& part, std::size_t row_offset, std::size_t key, std::size_t keys, T* row) {
   const std::size_t there = key >= part.key_count ? 0 : std::min(keys, part.key_count - key);
   const std::size_t step = part.stride[3];
   const std::size_t first = row_offset + key * step;
   if (part.kind == MaskKind::add) {
     const T* values = part.array.values<T>().data() + first;
-    for (std::size_t j = 0; j < there; ++j) {
-      const T value = values[j * step];
-      // -inf hides the pair even where another part is NaN there.
-      T& entry = tile[j * stride];
-      entry = value == masked || entry == masked ? masked : entry + value;
-    }
+    step == 1 ? add_row(values, 1, there, row) : add_row(values, step, there, row);
   } else {
-    const bool hidden_value = part.kind == MaskKind::block;
+    const bool hidden = part.kind == MaskKind::block;
     const bool* values = part.array.values<bool>().data() + first;
-    for (std::size_t j = 0; j < there; ++j) {
-      if (values[j * step] == hidden_value) tile[j * stride] = masked;
-    }
+    step == 1 ? hide_row(values, 1, there, hidden, row) : hide_row(values, step, there, hidden, row);
   }
-  for (std::size_t j = there; j < keys; ++j) tile[j * stride] = masked;
+  std::fill(row + there, row + keys, masked<T>());
 }
 
 }  // namespace
@@ -96,24 +114,22 @@ double Plan::bias(std::size_t b, std::size_t h, std::size_t i, std::size_t j) co
 
 template <class T>
 void Plan::fill_bias(std::size_t b, std::size_t h, std::size_t query, std::size_t queries, std::size_t key, std::size_t keys,
-                     T* tile, std::size_t stride) const {
+                     T* rows, std::size_t stride) const {
   for (std::size_t i = 0; i < queries; ++i) {
-    T* column = tile + i;
+    T* row = rows + i * stride;
     if (slopes.empty()) {
-      for (std::size_t j = 0; j < keys; ++j) column[j * stride] = 0;
+      std::fill_n(row, keys, T(0));
     } else {
-      const std::int64_t p = position(b, query + i) - static_cast<std::int64_t>(key);
-      for (std::size_t j = 0; j < keys; ++j)
-        column[j * stride] = static_cast<T>(-slopes[h] * std::abs(static_cast<double>(p - static_cast<std::int64_t>(j))));
+      const auto distance = static_cast<double>(position(b, query + i) - static_cast<std::int64_t>(key));
+      const double slope = -slopes[h];
+      for (int j = 0; j < static_cast<int>(keys); ++j) row[j] = static_cast<T>(slope * std::abs(distance - j));
     }
     if (!segments.empty()) {
       const std::int64_t own = segments.query[b * segments.query_stride + query + i];
       const std::int64_t* ids = segments.key.data() + b * segments.key_stride + key;
-      for (std::size_t j = 0; j < keys; ++j) {
-        if (ids[j] != own) column[j * stride] = -std::numeric_limits<T>::infinity();
-      }
+      for (std::size_t j = 0; j < keys; ++j) row[j] = ids[j] == own ? row[j] : masked<T>();
     }
-    for (const MaskPart& part : masks) apply_row(part, part.offset(b, h, query + i), key, keys, column, stride);
+    for (const MaskPart& part : masks) apply_row(part, part.offset(b, h, query + i), key, keys, row);
   }
 }
 

@@ -86,10 +86,10 @@ struct Plan {
   /// What is added to the logit of a visible pair: ALiBi and additive masks, in double.
   [[nodiscard]] double bias(std::size_t b, std::size_t h, std::size_t i, std::size_t j) const;
 
-  /// The same two as a tile for the fast engine: tile[(j - key) * stride + (i - query)] is the bias of the pair, -inf where a
+  /// The same two for the fast engine: rows[(i - query) * stride + (j - key)] is the bias of the pair, -inf where a
   /// mask or a segment hides it. Range is not applied. T is the type computed in, which additive masks have been converted to.
   template <class T>
-  void fill_bias(std::size_t b, std::size_t h, std::size_t query, std::size_t queries, std::size_t key, std::size_t keys, T* tile,
+  void fill_bias(std::size_t b, std::size_t h, std::size_t query, std::size_t queries, std::size_t key, std::size_t keys, T* rows,
                  std::size_t stride) const;
 
   /// Visible (query, key) pairs over all batches and heads when counted exactly is cheap (no masks or segments), else the pairs

@@ -102,16 +102,20 @@ kernels::Ahead<T> TiledBlock<T>::next_keys(const Keys& keys) const {
 }
 
 template <class T>
+bool TiledBlock<T>::load_bias(const Keys& keys) {
+  T* rows = space_.bias_rows.get();
+  job_.plan.fill_bias(batch_, head_, first_, queries_, keys.begin, count_, rows, kKeys);
+  k_.load_queries(rows, kKeys, queries_, count_, T(1), space_.bias.get());
+  return !job_.plan.may_hide() || k_.any_visible(rows, kKeys, queries_, count_);
+}
+
+template <class T>
 bool TiledBlock<T>::logit_tile(const Keys& keys, bool negate, T* maximum) {
-  const Plan& plan = job_.plan;
   if (job_.settings.plain && keys.full) {
     raw_tile(keys, maximum);
     return true;
   }
-  if (plan.has_bias()) {
-    plan.fill_bias(batch_, head_, first_, queries_, keys.begin, count_, space_.bias.get(), kLanes);
-    if (plan.may_hide() && !k_.any_visible(space_.bias.get(), count_, queries_)) return false;
-  }
+  if (job_.plan.has_bias() && !load_bias(keys)) return false;
   raw_tile(keys, nullptr);
   LogitStage<T> stage = job_.settings.scores;
   stage.cap = job_.settings.cap;
@@ -286,7 +290,7 @@ void TiledBlock<T>::hand_out_scores() {
     }
     if (job_.needs.capped_scores) hand(&Needs::capped_scores, &Observer<T>::capped_scores);
     if (!job_.needs.masked_scores) return;
-    if (job_.plan.has_bias()) job_.plan.fill_bias(batch_, head_, first_, queries_, keys.begin, count_, space_.bias.get(), kLanes);
+    if (job_.plan.has_bias()) load_bias(keys);
     apply_bias_and_interval(keys, {}, nullptr);
     k_.finish_tile(space_.tile.get(), count_, queries_, nullptr);
     hand(&Needs::masked_scores, &Observer<T>::masked_scores);

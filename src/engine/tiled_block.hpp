@@ -53,6 +53,8 @@ class TiledBlock {
   /// What the products of this tile should fetch for the ones after them.
   [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
   [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
+  /// The bias of the tile. False when masks hide all of it.
+  bool load_bias(const Keys& keys);
   /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
   bool logit_tile(const Keys& keys, bool negate, T* maximum);
   void apply_bias_and_interval(const Keys& keys, kernels::LogitStage<T> stage, T* maximum);

@@ -37,12 +37,14 @@ struct TiledWorkspace {
         output(value_dim * kernels::kLanes),
         rows(value_dim * kernels::kLanes),
         tile(kTile),
+        bias_rows(biased ? kTile : 0),
         bias(biased ? kTile : 0) {}
 
   AlignedArray<T> query;                     ///< [head_dim][kLanes]
   AlignedArray<T> output;                    ///< [value_dim][kLanes]
   AlignedArray<T> rows;                      ///< [queries][value_dim], the finished output
   AlignedArray<T> tile;                      ///< [kKeys][kLanes]: scores, logits, weights
+  AlignedArray<T> bias_rows;                 ///< [kLanes][kKeys], as the plan gives it
   AlignedArray<T> bias;                      ///< [kKeys][kLanes]
   std::unique_ptr<AlignedArray<T>> visible;  ///< [kKeys][kLanes], made when masked values hold NaN or infinity
 };

@@ -50,7 +50,7 @@ template <class T>
 struct KernelTable {
   std::string_view isa;
 
-  /// out[d * kLanes + i] = rows[i * stride + d] * factor; zero for i >= queries.
+  /// out[d * kLanes + i] = rows[i * stride + d] * factor; zero for i >= queries. For queries, and for biases with keys as d.
   void (*load_queries)(const T* rows, std::size_t stride, std::size_t queries, std::size_t dim, T factor, T* out);
 
   /// tile[j][i] = sum_d keys[j * stride + d] * query[d][i]. `maximum`, when given, becomes max(maximum, tile) of each lane.
@@ -63,8 +63,8 @@ struct KernelTable {
   /// Raw scores to logits in place. maximum (when given) takes the largest logit of each lane, NaN left aside; seen (when given)
   /// becomes 1 where a lane has a logit other than -inf.
   void (*logits)(const LogitStage<T>& stage, std::size_t count, std::size_t lanes, T* tile, T* maximum, T* seen);
-  /// True when `tile` holds anything but -inf.
-  bool (*any_visible)(const T* tile, std::size_t count, std::size_t lanes);
+  /// True when rows[i * stride + d] is not -inf for some i < count and d < dim.
+  bool (*any_visible)(const T* rows, std::size_t stride, std::size_t count, std::size_t dim);
   /// visible[j][i] = 1 where tile[j][i] is not -inf, else 0.
   void (*visibility)(const T* tile, std::size_t count, std::size_t lanes, T* visible);
 

@@ -123,6 +123,20 @@ bool all_finite(const T* rows, size_t stride, size_t count, size_t dim) {
   return hn::AllFalse(d, hn::IsNaN(sum)) && rest == 0;
 }
 
+template <class T>
+bool any_visible(const T* rows, size_t stride, size_t count, size_t dim) {
+  const Tag<T> d;
+  for (size_t i = 0; i < count; ++i) {
+    const T* row = rows + i * stride;
+    size_t f = 0;
+    for (; f + kWidth<T> <= dim; f += kWidth<T>)
+      if (!hn::AllTrue(d, hn::Eq(hn::LoadU(d, row + f), hn::Set(d, -kInfinity<T>)))) return true;
+    for (; f < dim; ++f)
+      if (row[f] != -kInfinity<T>) return true;
+  }
+  return false;
+}
+
 }  // namespace attn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -302,14 +302,6 @@ void tanh_rows(T* values, size_t rows) {
   map_tile<Tanh, T>(values, rows, kLanes, nullptr, values);
 }
 
-template <class T>
-bool any_visible(const T* tile, size_t count, size_t lanes) {
-  for (size_t j = 0; j < count; ++j)
-    for (size_t i = 0; i < lanes; ++i)
-      if (tile[j * kLanes + i] != -kInfinity<T>) return true;
-  return false;
-}
-
 }  // namespace attn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -119,6 +119,31 @@ TEST_CASE_TEMPLATE("tiled agrees with reference over random options and odd size
   }
 }
 
+TEST_CASE_TEMPLATE("a tile of biases says what visible() and bias() say of each pair", T, float, double) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Case c = draw_case(random, kCompute<T>);
+    const Plan& plan = c.plan;
+    const std::size_t key = plan.dims.kv_len / 3;
+    const std::size_t keys = plan.dims.kv_len - key;
+    std::vector<T> rows(plan.dims.q_len * (keys + 2));
+    for (std::size_t h = 0; h < plan.dims.heads; ++h) {
+      plan.fill_bias(0, h, 0, plan.dims.q_len, key, keys, rows.data(), keys + 2);
+      for (std::size_t i = 0; i < plan.dims.q_len; ++i) {
+        const KeyRange range = plan.range(0, i);
+        for (std::size_t j = key; j < key + keys; ++j) {
+          const T got = rows[i * (keys + 2) + j - key];
+          const bool shown = got != -std::numeric_limits<T>::infinity() && j >= range.begin && j < range.end;
+          CHECK(shown == plan.visible(0, h, i, j));
+          if (shown)
+            CHECK(std::abs(static_cast<double>(got) - plan.bias(0, h, i, j)) <= 1e-6 * (1 + std::abs(plan.bias(0, h, i, j))));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("every score with every normalizer", T, float, double) {
   for (const Score score : kScores) {
     for (const Normalizer normalize : kNormalizers) {

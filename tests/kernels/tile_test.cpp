@@ -147,9 +147,12 @@ TEST_CASE_TEMPLATE("logits: order of the stages, masks select", T, float, double
     CHECK(top.at(0, 4) == -kInf<T>);
     CHECK(seen.at(0, 0) == 1);
     CHECK(seen.at(0, 4) == 0);
-    CHECK(table->any_visible(tile.get(), 3, kLanes));
-    const Lanes<T> hidden(2, -kInf<T>);
-    CHECK_FALSE(table->any_visible(hidden.get(), 2, kLanes));
+    CHECK(table->any_visible(tile.get(), kLanes, 3, kLanes));
+    Lanes<T> hidden(2, -kInf<T>);
+    CHECK_FALSE(table->any_visible(hidden.get(), kLanes, 2, kLanes));
+    hidden.at(1, 20) = std::numeric_limits<T>::quiet_NaN();
+    CHECK_FALSE(table->any_visible(hidden.get(), kLanes, 2, 20));
+    CHECK(table->any_visible(hidden.get(), kLanes, 2, 21));
   }
 }
 
