@@ -1,4 +1,4 @@
-// Numbers as the shortest text that reads back to them.
+// Numbers as the shortest text that reads back to them: float64, and both as strings.
 #include "io/shortest.hpp"
 
 #include <attn/io.hpp>
@@ -10,21 +10,13 @@
 
 namespace attn {
 
-namespace {
-
-template <class T>
-char* write_any(char* to, T value) noexcept {
+char* write_shortest(char* to, double value) noexcept {
   if (std::isnan(value)) {  // a sign or payload of NaN means nothing
     constexpr std::string_view nan = "nan";
     return std::copy(nan.begin(), nan.end(), to);
   }
   return std::to_chars(to, to + shortest_size, value).ptr;
 }
-
-}  // namespace
-
-char* write_shortest(char* to, float value) noexcept { return write_any(to, value); }
-char* write_shortest(char* to, double value) noexcept { return write_any(to, value); }
 
 std::string shortest(float value) {
   char buffer[shortest_size];

@@ -2,6 +2,7 @@
 #include "csv_testing.hpp"
 
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -68,6 +69,28 @@ TEST_CASE("numbers are the shortest text that reads back") {
   CHECK(shortest(-std::numeric_limits<double>::infinity()) == "-inf");
   CHECK(shortest(std::numeric_limits<float>::quiet_NaN()) == "nan");
   CHECK(shortest(std::copysign(std::numeric_limits<double>::quiet_NaN(), -1.0)) == "nan");
+}
+
+TEST_CASE("float32 text is what the standard library writes, bit for bit") {
+  const std::uint64_t seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  const auto check = [](std::uint32_t bits) {
+    const float value = std::bit_cast<float>(bits);
+    if (std::isnan(value)) return;
+    char buffer[64];
+    const std::string expected(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+    REQUIRE(shortest(value) == expected);
+  };
+  for (std::uint32_t exponent = 0; exponent < 256; ++exponent)
+    for (const std::uint32_t fraction : {0U, 1U, 2U, 3U, 0x3FFFFFU, 0x400000U, 0x7FFFFDU, 0x7FFFFEU, 0x7FFFFFU})
+      check(exponent << 23U | fraction);
+  for (std::uint32_t integer = 0; integer < 300'000; ++integer)
+    check(std::bit_cast<std::uint32_t>(static_cast<float>(integer) * 97.0F));
+  for (int i = 0; i < 300'000; ++i) {
+    check(static_cast<std::uint32_t>(random()));
+    check(std::bit_cast<std::uint32_t>(static_cast<float>(random() % 20'000'000) / 1e4F));  // few digits
+  }
 }
 
 TEST_CASE("shapes that are tables once dimensions of size 1 are dropped") {
