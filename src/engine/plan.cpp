@@ -41,7 +41,8 @@ inline void add_row(const T* values, std::size_t step, std::size_t count, T* __r
     const std::size_t size = std::min(chunk, count - first);
     const T* from = values + first * step;
     T* to = row + first;
-    for (std::size_t j = 0; j < size; ++j) hidden[j] = (to[j] == masked<T>()) | (from[j * step] == masked<T>()) ? T(1) : T(0);
+    for (std::size_t j = 0; j < size; ++j)
+      hidden[j] = (to[j] == masked<T>() ? T(1) : T(0)) + (from[j * step] == masked<T>() ? T(1) : T(0));
     for (std::size_t j = 0; j < size; ++j) to[j] += from[j * step];
     for (std::size_t j = 0; j < size; ++j) to[j] = hidden[j] != 0 ? masked<T>() : to[j];
   }
