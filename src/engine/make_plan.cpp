@@ -11,8 +11,13 @@ namespace attn::engine {
 
 namespace {
 
-/// Positions and window sides are kept within this, so that their sums cannot overflow.
-constexpr std::int64_t kFar = std::int64_t{1} << 60;
+/// Positions end here: beyond, double has no number for each of them.
+constexpr std::int64_t kLastPosition = std::int64_t{1} << 53;
+/// A window side of this length covers everything; longer ones are cut, so that no sum of positions and sides can overflow.
+constexpr std::int64_t kEverything = std::int64_t{1} << 60;
+
+/// "1", or "1 or 3": how many numbers a list for all batch entries may have.
+std::string one_or(std::size_t batch) { return batch == 1 ? "1" : fmt::format("1 or {}", batch); }
 
 std::string all_shapes(const Inputs& inputs) {
   std::string text = fmt::format("{} {}, {} {}, {} {}", inputs.query.name, to_string(inputs.query.array.shape()), inputs.key.name,
@@ -130,8 +135,8 @@ void resolve_lengths(const Inputs& inputs, Plan& plan) {
   const auto& given = inputs.key_lengths;
   if (given.empty()) return;
   if (given.size() != 1 && given.size() != d.batch)
-    throw Error(Status::data, fmt::format("--key-lengths has {} numbers for {} batch entries (expected 1 or {})", given.size(),
-                                          d.batch, d.batch));
+    throw Error(Status::data, fmt::format("--key-lengths has {} numbers for {} batch entries (expected {})", given.size(),
+                                          d.batch, one_or(d.batch)));
   for (std::size_t b = 0; b < d.batch; ++b) {
     const std::int64_t length = given[given.size() == 1 ? 0 : b];
     if (length < 0 || static_cast<std::uint64_t>(length) > d.kv_len)
@@ -157,9 +162,14 @@ void resolve_offsets(std::size_t past, Plan& plan) {
   }
   const auto& given = o.query_offset.values;
   if (given.size() != 1 && given.size() != d.batch)
-    throw Error(Status::data, fmt::format("--query-offset has {} numbers for {} batch entries (expected 1 or {})", given.size(),
-                                          d.batch, d.batch));
-  for (std::size_t b = 0; b < d.batch; ++b) plan.query_offset[b] = std::clamp(given[given.size() == 1 ? 0 : b], -kFar, kFar);
+    throw Error(Status::data, fmt::format("--query-offset has {} numbers for {} batch entries (expected {})", given.size(),
+                                          d.batch, one_or(d.batch)));
+  for (std::size_t b = 0; b < d.batch; ++b) {
+    const std::int64_t offset = given[given.size() == 1 ? 0 : b];
+    if (offset < -kLastPosition || offset > kLastPosition)
+      throw Error(Status::data, fmt::format("--query-offset: {} is farther away than 2^53", offset));
+    plan.query_offset[b] = offset;
+  }
 }
 
 void resolve_window(AttentionOptions& o) {
@@ -168,7 +178,7 @@ void resolve_window(AttentionOptions& o) {
     if (**side < 0)
       throw Error(Status::usage, "the sides of --window are distances and not negative",
                   "an open side is left empty: --window 128:");
-    *side = std::min(**side, kFar);
+    *side = std::min(**side, kEverything);
   }
 }
 
