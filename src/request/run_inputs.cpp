@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <set>
 
 #include <fmt/format.h>
@@ -106,6 +107,9 @@ std::vector<std::int64_t> read_integers(const std::string& option, const std::st
   if (read_list(text, values)) return values;
   values.clear();
   const FileName name = FileName::parse(text);
+  if (!name.is_standard_stream() && !std::filesystem::exists(name.path))
+    throw Error(Status::io,
+                fmt::format("{}: '{}' is neither whole numbers like 3 or 3,0,5 nor a file that exists", option, text));
   const Array array = read_array(name, request.reading.options(DType::f64), reporter).array;
   for (std::size_t i = 0; i < array.size(); ++i) {
     const double value = array.at_flat(i);
