@@ -30,6 +30,24 @@ std::string find_nan(const Rows<T>& rows, const HeadLayout& l, const std::string
   return {};
 }
 
+/// The first NaN of an additive mask at a pair that is visible, as text.
+std::string find_mask_nan(const Plan& plan, const MaskPart& part, const std::string& name) {
+  const Dims& d = plan.dims;
+  for (std::size_t b = 0; b < d.batch; ++b) {
+    for (std::size_t h = 0; h < d.heads; ++h) {
+      for (std::size_t i = 0; i < d.q_len; ++i) {
+        const KeyRange keys = plan.range(b, i);
+        for (std::size_t j = keys.begin; j < std::min(keys.end, part.key_count); ++j) {
+          if (!std::isnan(part.array.at_flat(part.offset(b, h, i) + j * part.stride[3])) || !plan.visible(b, h, i, j)) continue;
+          const std::string where = d.batch > 1 || d.heads > 1 ? fmt::format("batch {}, head {}, query", b, h) : "query";
+          return fmt::format("{}: {} {}, key {}", name, where, i, j);
+        }
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 bool some_query_sees(const Plan& plan, std::size_t b, std::size_t kv_head, std::size_t j) {
@@ -58,6 +76,9 @@ std::string first_visible_nan(const Plan& plan, const Inputs& inputs) {
   std::string found = find_nan(wide.query, wide.query_layout, inputs.query.name, query_matters);
   if (found.empty()) found = find_nan(wide.key, wide.key_layout, inputs.key.name, key_matters);
   if (found.empty()) found = find_nan(wide.value, wide.value_layout, inputs.value.name, key_matters);
+  for (std::size_t n = 0; n < plan.masks.size() && found.empty(); ++n) {
+    if (plan.masks[n].kind == MaskKind::add) found = find_mask_nan(plan, plan.masks[n], inputs.masks[n].input.name);
+  }
   return found;
 }
 

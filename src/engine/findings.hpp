@@ -14,7 +14,8 @@ namespace attn::engine {
 /// True when query i of head h sees some key.
 [[nodiscard]] bool sees_some_key(const Plan& plan, std::size_t b, std::size_t h, std::size_t i);
 
-/// The first NaN in query, key or value that no mask hides: "key k.npy: row 3, feature 7"; empty when there is none.
+/// The first NaN in query, key, value, additive mask or bias that no mask hides: "key k.npy: row 3, feature 7"; empty when there
+/// is none.
 [[nodiscard]] std::string first_visible_nan(const Plan& plan, const Inputs& inputs);
 
 }  // namespace attn::engine

@@ -40,16 +40,18 @@ void announce_zero_vectors(const engine::Findings& findings, const RunRequest& r
                             request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
 }
 
-/// Looks for the input's NaN only when one came out: a NaN that no mask hides always does.
-void announce_nan(bool nan_came_out, bool look_anyway, const engine::Plan& plan, const RunInputs& inputs,
+/// Looks for the input's NaN only when one came out: a NaN that no mask hides always does. `is_explained`: a NaN that was asked
+/// for, as the cosine of a zero vector, has been announced.
+void announce_nan(bool nan_came_out, bool is_explained, const engine::Plan& plan, const RunInputs& inputs,
                   const RunRequest& request, Reporter& reporter) {
-  if (!nan_came_out && !look_anyway) return;
+  const bool looks_anyway = plan.options.combine == Combine::rows;  // they show a value's NaN nowhere the watch looks
+  if (!nan_came_out && !looks_anyway) return;
   const std::string found = engine::first_visible_nan(plan, inputs.inputs);
   if (!found.empty() && request.nan == NanPolicy::error)
     throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
-  if (found.empty() && !nan_came_out) return;
-  reporter.warn(found.empty() ? "the result holds NaN, though no input row does: infinities or a mask made it"
-                              : found + ": a NaN that no mask hides; what it reaches is NaN");
+  if (!found.empty()) reporter.warn(found + ": a NaN that no mask hides; what it reaches is NaN");
+  if (found.empty() && nan_came_out && !is_explained)
+    reporter.warn("the result holds NaN, though no input does: infinities made it");
 }
 
 template <class T>
@@ -104,11 +106,12 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   analysis::EmptyRows<T> empty(plan);
   std::vector<engine::Observer<T>*> observers = outputs.observers();
   observers.push_back(&empty);
-  const bool keeps_rows = plan.options.combine == Combine::rows;
-  const bool has_output = std::ranges::find(record.outputs, "output", &OutputPlan::role) != record.outputs.end() && !keeps_rows;
-  const bool has_weights = std::ranges::find(record.outputs, "weights", &OutputPlan::role) != record.outputs.end() || keeps_rows;
-  analysis::NanWatch<T> nan(plan, has_output);
-  if (has_output || has_weights) observers.push_back(&nan);
+  const auto writes = [&](const char* role) {
+    return std::ranges::find(record.outputs, role, &OutputPlan::role) != record.outputs.end();
+  };
+  const bool sums_rows = plan.options.combine == Combine::sum;
+  analysis::NanWatch<T> nan(plan, writes("output") && sums_rows);
+  if (writes("output") || writes("weights") || writes("scores") || writes("lse")) observers.push_back(&nan);
   const engine::Execution execution{
       .threads = record.request.threads, .isa = record.request.isa, .cancelled = context.cancelled, .progress = context.progress};
   if (record.request.engine == EngineChoice::tiled) {
@@ -116,8 +119,8 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   } else if constexpr (std::is_same_v<T, double>) {
     engine::run_reference(plan, operands, observers, execution);
   }
-  // Rows that are not summed show a value's NaN nowhere the watch looks.
-  announce_nan(nan.seen(), keeps_rows, plan, inputs, record.request, context.reporter);
+  const bool asked_for_nan = plan.options.zero_vectors == Policy::nan && findings.zero_queries + findings.zero_keys > 0;
+  announce_nan(nan.seen(), asked_for_nan, plan, inputs, record.request, context.reporter);
   announce_empty(empty, plan, context.reporter);
 }
 
@@ -159,7 +162,8 @@ void run(const RunRequest& request, const RunContext& context) {
   Outputs files;
   Outputs report;
   if (!request.report.empty())
-    report.add_text(FileName::parse(request.report), [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
+    report.add_text(FileName::parse_output(request.report),
+                    [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   attend_as_decided(record, inputs, context, files);
   record.seconds.attend = watch.lap();
   std::vector<Loaded> read;

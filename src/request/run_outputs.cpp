@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -67,6 +68,34 @@ void check_ids(const std::vector<std::string>& ids, std::size_t length, const ch
     throw Error(Status::data, fmt::format("{} names {} {}, but there are {}", option, ids.size(), what, length));
 }
 
+bool is_same_file(const std::string& one, const std::string& other) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(one, ignored) && std::filesystem::equivalent(one, other, ignored);
+}
+
+/// Refuses two outputs on standard output, and an output that would replace an input; a cache may grow in place.
+void check_files(const std::vector<OutputPlan>& planned, const std::string& report, const RunInputs& inputs) {
+  std::size_t streams = 0;
+  const auto check = [&](const std::string& file, bool is_present) {
+    const FileName name = FileName::parse_output(file);
+    if (name.is_standard_stream()) {
+      ++streams;
+      return;
+    }
+    for (const auto& [role, loaded] : inputs.files) {
+      const bool is_past = role.starts_with("past");
+      if (loaded.name.is_standard_stream() || (is_present && is_past) || !is_same_file(name.path, loaded.name.path)) continue;
+      throw Error(Status::usage, fmt::format("'{}' would replace the input of that name ({})", file, role),
+                  "write to another file, then rename it");
+    }
+  };
+  for (const OutputPlan& p : planned) check(p.file, p.role.starts_with("present"));
+  if (!report.empty()) check(report, false);
+  if (streams > 1)
+    throw Error(Status::usage, "only one output can be standard output",
+                "the output goes there unless -o FILE or -o none says otherwise");
+}
+
 }  // namespace
 
 std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, DType type) {
@@ -86,10 +115,7 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
   want("lse", request.lse, std::move(lse));
   want("present-key", request.present_key, {d.batch, d.kv_heads, d.kv_len, d.head_dim});
   want("present-value", request.present_value, {d.batch, d.kv_heads, d.kv_len, d.value_dim});
-  const auto streams = std::ranges::count(planned, std::string("-"), &OutputPlan::file) + (request.report == "-" ? 1 : 0);
-  if (streams > 1)
-    throw Error(Status::usage, "only one output can be standard output",
-                "the output goes there unless -o FILE or -o none says otherwise");
+  check_files(planned, request.report, inputs);
   return planned;
 }
 
@@ -120,7 +146,7 @@ std::vector<engine::Observer<T>*> RunOutputs<T, D>::observers() const {
 
 template <class T, class D>
 D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
-  const FileName name = FileName::parse(p.file);
+  const FileName name = FileName::parse_output(p.file);
   WriteOptions options;
   options.deflate = request_.writing.deflate;
   if (p.role == "output" || name.is_standard_stream()) options.to = request_.writing.to;
@@ -176,7 +202,7 @@ void RunOutputs<T, D>::add_pairs(const OutputPlan& p) {
 
 template <class T, class D>
 void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
-  const FileName name = FileName::parse(p.file);
+  const FileName name = FileName::parse_output(p.file);
   WriteOptions options;
   if (name.is_standard_stream()) options.to = request_.writing.to;
   if (!is_text(name, options)) throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));

@@ -24,7 +24,7 @@ struct OutputPlan {
 };
 
 /// The outputs the request asks for, in the layouts of CONTRACT: the output as the query, pairs without the axes the query lacks.
-/// Throws Error(usage) when two outputs are standard output.
+/// Throws Error(usage) when two outputs are standard output or one would replace an input.
 [[nodiscard]] std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
                                                    DType type);
 
