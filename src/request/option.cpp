@@ -14,7 +14,8 @@ namespace {
 
 template <class T>
 bool read_whole(const std::string& text, T& value) {
-  const char* begin = text.data() + (text.size() > 1 && text[0] == '+' ? 1 : 0);
+  const bool has_plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+  const char* begin = text.data() + (has_plus ? 1 : 0);
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(begin, end, value);
   return error == std::errc{} && stop == end;
