@@ -127,7 +127,7 @@ TEST_CASE("the range of a block is the smallest around the ranges of its queries
   }
 }
 
-TEST_CASE("the tile of biases says what visible() and bias() say") {
+TEST_CASE("the rows of biases say what visible() and bias() say") {
   for (unsigned seed = 1; seed <= 1000; ++seed) {
     INFO("seed ", seed);
     Random random(seed);
@@ -140,20 +140,22 @@ TEST_CASE("the tile of biases says what visible() and bias() say") {
       for (std::size_t n = 0; n < d.batch * d.kv_len; ++n) plan.segments.key.push_back(draw(random, 0, 1));
       plan.segments.key_stride = d.kv_len;
     }
-    const std::size_t stride = d.q_len + 3;
+    const std::size_t key = d.kv_len / 3;
+    const std::size_t query = d.q_len / 2;
+    const std::size_t keys = d.kv_len - key;
+    const std::size_t stride = keys + 3;
     for (std::size_t b = 0; b < d.batch; ++b) {
       for (std::size_t h = 0; h < d.heads; ++h) {
-        const std::size_t key = d.kv_len / 3;
-        const std::size_t query = d.q_len / 2;
-        std::vector<double> tile((d.kv_len - key) * stride, 7.5);
-        plan.fill_bias(b, h, query, d.q_len - query, key, d.kv_len - key, tile.data(), stride);
-        for (std::size_t j = key; j < d.kv_len; ++j) {
-          for (std::size_t i = query; i < d.q_len; ++i) {
-            const double entry = tile[(j - key) * stride + (i - query)];
+        std::vector<double> rows((d.q_len - query) * stride, 7.5);
+        plan.fill_bias(b, h, query, d.q_len - query, key, keys, rows.data(), stride);
+        for (std::size_t i = query; i < d.q_len; ++i) {
+          const double* row = rows.data() + (i - query) * stride;
+          for (std::size_t j = key; j < d.kv_len; ++j) {
+            const double entry = row[j - key];
             REQUIRE_EQ(in_range(plan, b, i, j) && !std::isinf(entry), plan.visible(b, h, i, j));
             if (plan.visible(b, h, i, j)) REQUIRE(entry == doctest::Approx(plan.bias(b, h, i, j)).epsilon(1e-14));
           }
-          REQUIRE_EQ(tile[(j - key) * stride + d.q_len - query], 7.5);
+          REQUIRE_EQ(row[keys], 7.5);
         }
       }
     }
