@@ -5,6 +5,9 @@
 #include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
 
+#include <cstdlib>
+#include <string>
+
 #include <fmt/format.h>
 
 namespace attn::cli {
@@ -22,6 +25,12 @@ constexpr const char* kDescription =
     "the same bytes for "
     "any number of threads and any set of outputs.";
 
+/// Where POSIX programs put their temporary files.
+std::string temporary_folder() {
+  const char* folder = std::getenv("TMPDIR");
+  return folder == nullptr || *folder == '\0' ? "/tmp" : folder;
+}
+
 Status execute(const RunRequest& request, Console& console) {
   const Interrupt interrupt;
   Progress progress(console);
@@ -29,7 +38,8 @@ Status execute(const RunRequest& request, Console& console) {
                          .print = [&](std::string_view text) { console.print(text); },
                          .progress = [&](double fraction) { progress.show(fraction); },
                          .cancelled = interrupt.flag(),
-                         .cores = usable_cores()});
+                         .cores = usable_cores(),
+                         .temporary_folder = temporary_folder()});
   return Status::ok;
 }
 

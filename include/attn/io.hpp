@@ -131,6 +131,9 @@ class Outputs {
   };
   void add_text(const FileName& name, std::function<void(TextSink&)> producer);
 
+  /// Throws Error(usage) when an output of `other`, committed at another time, goes to the same place as one of these.
+  void require_distinct_from(const Outputs& other) const;
+
   /// Completes the contents of all files, writes standard output and other streams, and then gives all files their names. Throws
   /// Error(io) when anything could not be written; then no file has changed. To be called once.
   void commit();

@@ -214,6 +214,11 @@ void Outputs::add_text(const FileName& name, std::function<void(TextSink&)> prod
   impl_->create(std::move(target), std::nullopt, 0).producer = std::move(producer);
 }
 
+void Outputs::require_distinct_from(const Outputs& other) const {
+  for (const OutputFile& file : other.impl_->files)
+    if (impl_->find(file.target) != nullptr) Impl::throw_twice(file.target);
+}
+
 void Outputs::commit() {
   std::vector<OutputFile>& files = impl_->files;
   for (OutputFile& file : files) file.complete();

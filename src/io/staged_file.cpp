@@ -29,7 +29,7 @@ std::string temporary_name(const std::string& base) {
   std::random_device random;
   std::string ending(6, ' ');
   for (char& letter : ending) letter = letters[random() % letters.size()];
-  return fmt::format(".{}.{}", base.substr(0, longest_base), ending);
+  return fmt::format(".{}.{}", base.empty() ? "attn" : base.substr(0, longest_base), ending);
 }
 
 std::string path_of_descriptor(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
@@ -55,7 +55,7 @@ StagedFile::StagedFile(const Target& target, Naming naming)
 }
 
 StagedFile::StagedFile(const std::string& folder, std::uint64_t expected_bytes, std::string label)
-    : folder_(folder), base_("attn"), label_(std::move(label)) {
+    : folder_(folder), label_(std::move(label)) {
   if (expected_bytes <= memory_up_to) {
     fd_ = Descriptor(::memfd_create("attn", MFD_CLOEXEC));
     in_memory_ = static_cast<bool>(fd_);
@@ -81,7 +81,7 @@ void StagedFile::create_named() {
     if (errno != EEXIST && errno != EINTR) break;
   }
   name_.clear();
-  fail(errno, fmt::format("cannot be written: no file can be created in '{}'", folder_));
+  fail(errno, fmt::format("cannot be written: no {}file can be created in '{}'", base_.empty() ? "temporary " : "", folder_));
 }
 
 void StagedFile::fail(int error_number, std::string_view what) const {

@@ -62,7 +62,7 @@ class StagedFile {
   };
 
   std::string folder_;
-  std::string base_;
+  std::string base_;  ///< empty for scratch files
   std::string label_;
   bool replaces_ = false;
   bool in_memory_ = false;

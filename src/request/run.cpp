@@ -97,12 +97,13 @@ RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engi
 
 /// Everything between the plan and the finished output memory, for an engine that computes in T and outputs of type D.
 template <class T, class D>
-void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files) {
+void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files, const Outputs& report) {
   const engine::Plan& plan = *record.plan;
   engine::Findings findings;
   const engine::Operands<T> operands = engine::prepare<T>(plan, inputs.inputs, findings);
   announce_zero_vectors(findings, record.request, context.reporter);
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
+  files.require_distinct_from(report);
   analysis::EmptyRows<T> empty(plan);
   std::vector<engine::Observer<T>*> observers = outputs.observers();
   observers.push_back(&empty);
@@ -124,14 +125,15 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   announce_empty(empty, plan, context.reporter);
 }
 
-void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files) {
+void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files,
+                       const Outputs& report) {
   const bool is_double = inputs.compute == DType::f64;
   if (record.request.engine == EngineChoice::tiled && !is_double) {
-    attend<float, float>(record, inputs, context, files);
+    attend<float, float>(record, inputs, context, files, report);
   } else if (is_double) {
-    attend<double, double>(record, inputs, context, files);
+    attend<double, double>(record, inputs, context, files, report);
   } else {
-    attend<double, float>(record, inputs, context, files);
+    attend<double, float>(record, inputs, context, files, report);
   }
 }
 
@@ -159,12 +161,12 @@ void run(const RunRequest& request, const RunContext& context) {
   if (request.dry_run) return;
 
   // Both are opened before the work starts, so that a missing folder is said now.
-  Outputs files;
+  Outputs files(context.temporary_folder);
   Outputs report;
   if (!request.report.empty())
     report.add_text(FileName::parse_output(request.report),
                     [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
-  attend_as_decided(record, inputs, context, files);
+  attend_as_decided(record, inputs, context, files, report);
   record.seconds.attend = watch.lap();
   std::vector<Loaded> read;
   for (const auto& file : inputs.files) read.push_back(file.second);

@@ -17,6 +17,7 @@ struct RunContext {
   std::function<void(double)> progress;          ///< finished fraction, from any thread; may be empty
   const std::atomic<bool>* cancelled = nullptr;  ///< true ends the run with Error(interrupted)
   std::size_t cores = 1;                         ///< what --threads 0 means
+  std::string temporary_folder = "/tmp";         ///< for large arrays on their way to standard output
 };
 
 /// Throws what reading, planning and writing throw; leaves complete files or none.

@@ -230,6 +230,18 @@ TEST_CASE("two outputs to one place are refused, except as members of a containe
   CHECK(folder.names() == Names{"a.npy", "b.npz"});
 }
 
+TEST_CASE("outputs of two times do not share a place") {
+  const TemporaryFolder folder;
+  Outputs first;
+  Outputs second;
+  add_sample(first, folder / "a.npy");
+  add_sample(first, "/dev/null", DType::f32, {2}, as(Format::npy));
+  add_sample(second, "/dev/null", DType::f32, {2}, as(Format::npy));
+  first.require_distinct_from(second);
+  second.add_text({folder / "./a.npy", {}}, [](Outputs::TextSink&) {});
+  CHECK(error_of([&] { first.require_distinct_from(second); }).status() == Status::usage);
+}
+
 TEST_CASE("a colon splits names of containers and belongs to others") {
   const TemporaryFolder folder;
   CHECK(FileName::parse_output("out.npz:Y").selector == "Y");
