@@ -13,6 +13,7 @@ namespace attn::cli {
 [[nodiscard]] Command convert_command();
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();
+[[nodiscard]] Command mask_command();
 [[nodiscard]] Command help_command();
 
 }  // namespace attn::cli

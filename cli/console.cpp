@@ -39,6 +39,17 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+/// Asks the variables that decide the locale, the strongest first.
+bool locale_is_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    const std::string_view locale(value);
+    return locale.find("UTF-8") != std::string_view::npos || locale.find("utf8") != std::string_view::npos;
+  }
+  return false;
+}
+
 }  // namespace
 
 Console::Console() {
@@ -48,6 +59,7 @@ Console::Console() {
   interactive_ = ::isatty(STDERR_FILENO) == 1 && !dumb;
   coloured_ = interactive_ && (no_color == nullptr || *no_color == '\0');
   output_is_terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  unicode_ = locale_is_utf8();
   winsize size{};
   if (output_is_terminal_ && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width_ = size.ws_col;
 }

@@ -24,6 +24,8 @@ class Console : public Reporter {
   /// Standard output is a terminal; its width in columns, or 80.
   [[nodiscard]] bool output_is_terminal() const noexcept { return output_is_terminal_; }
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
+  /// The locale's characters are UTF-8.
+  [[nodiscard]] bool unicode() const noexcept { return unicode_; }
 
   /// Text on standard output. Throws Error(io) when it cannot be written.
   void print(std::string_view text);
@@ -42,6 +44,7 @@ class Console : public Reporter {
   bool coloured_ = false;
   bool output_is_terminal_ = false;
   std::size_t width_ = 80;
+  bool unicode_ = false;
 };
 
 }  // namespace attn::cli

@@ -2,6 +2,7 @@
 #include "request/run_inputs.hpp"
 
 #include "request/masks.hpp"
+#include "request/positions.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -85,40 +86,6 @@ class InputFiles {
   std::vector<Wanted> wanted_;
   bool holds_double_ = false;
 };
-
-/// "3,-1,4" as numbers; false when the text is no such list (then it names a file).
-bool read_list(const std::string& text, std::vector<std::int64_t>& values) {
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (true) {
-    std::int64_t value = 0;
-    const auto [stop, error] = std::from_chars(at, end, value);
-    if (error != std::errc{}) return false;
-    values.push_back(value);
-    if (stop == end) return true;
-    if (*stop != ',') return false;
-    at = stop + 1;
-  }
-}
-
-std::vector<std::int64_t> read_integers(const std::string& option, const std::string& text, const RunRequest& request,
-                                        Reporter& reporter) {
-  std::vector<std::int64_t> values;
-  if (read_list(text, values)) return values;
-  values.clear();
-  const FileName name = FileName::parse(text);
-  if (!name.is_standard_stream() && !std::filesystem::exists(name.path))
-    throw Error(Status::io,
-                fmt::format("{}: '{}' is neither whole numbers like 3 or 3,0,5 nor a file that exists", option, text));
-  const Array array = read_array(name, request.reading.options(DType::f64), reporter).array;
-  for (std::size_t i = 0; i < array.size(); ++i) {
-    const double value = array.at_flat(i);
-    if (!(value == std::trunc(value)) || std::abs(value) > 0x1p53)
-      throw Error(Status::data, {.file = text}, fmt::format("{}: entry {} is {} (expected an integer)", option, i, value));
-    values.push_back(static_cast<std::int64_t>(value));
-  }
-  return values;
-}
 
 engine::NamedArray named(const std::string& role, const Loaded* loaded) {
   if (loaded == nullptr) return {};
@@ -210,14 +177,9 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
     require_numbers(*bias, r.reading);
     in.masks.push_back(understand_bias(*bias, r.treat_below, reporter));
   }
-  if (!r.key_lengths.empty()) in.key_lengths = read_integers("--key-lengths", r.key_lengths, r, reporter);
+  in.key_lengths = read_key_lengths(r, reporter);
   result.options = r.attention;
-  if (r.query_offset == "end") {
-    result.options.query_offset.kind = QueryOffset::Kind::end;
-  } else if (!r.query_offset.empty()) {
-    result.options.query_offset = {.kind = QueryOffset::Kind::given,
-                                   .values = read_integers("--query-offset", r.query_offset, r, reporter)};
-  }
+  result.options.query_offset = read_query_offset(r, reporter);
   read_ids(r, r.key.empty() && r.past_key.empty(), reporter, result);
   result.files = files.all();
   for (auto& file : others.all()) result.files.push_back(std::move(file));
