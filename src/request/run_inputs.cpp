@@ -5,9 +5,6 @@
 #include "request/positions.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <filesystem>
 #include <set>
 
 #include <fmt/format.h>
