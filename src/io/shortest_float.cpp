@@ -90,7 +90,7 @@ constexpr std::uint32_t less(std::uint32_t a, std::uint32_t b) noexcept { return
 inline std::uint32_t multiply_to_odd(std::uint64_t g, std::uint32_t factor) noexcept {
   __extension__ using Product = unsigned __int128;
   const Product product = static_cast<Product>(g) * factor;
-  const auto fraction = static_cast<std::uint32_t>(product >> 32U);
+  const auto fraction = static_cast<std::uint32_t>(static_cast<std::uint64_t>(product) >> 32U);
   return static_cast<std::uint32_t>(product >> 64U) | less(0, fraction / 2);
 }
 
