@@ -79,7 +79,7 @@ template <class T>
 HWY_INLINE T quotient(T x, T by) {
   if (by == 0) return 0;
   const T result = x / by;
-  return result == result ? result : std::numeric_limits<T>::quiet_NaN();
+  return result == result ? result : kNan<T>;
 }
 
 template <class T>
@@ -95,7 +95,7 @@ void store_rows(const T* output, const T* divisor, size_t queries, size_t dim, T
       SquareVec<T> row[kS];
       for (size_t r = 0; r < kS; ++r) {
         const SquareVec<T> x = hn::Div(hn::Load(d, output + (f + r) * kLanes + i), by);
-        const SquareVec<T> number = hn::IfThenElse(hn::IsNaN(x), hn::Set(d, std::numeric_limits<T>::quiet_NaN()), x);
+        const SquareVec<T> number = hn::IfThenElse(hn::IsNaN(x), hn::Set(d, kNan<T>), x);
         row[r] = hn::IfThenElse(empty, hn::Zero(d), number);
       }
       transpose(row);

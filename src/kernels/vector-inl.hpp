@@ -47,6 +47,8 @@ inline constexpr int kPanel = 4;
 
 template <class T>
 inline constexpr T kInfinity = std::numeric_limits<T>::infinity();
+template <class T>
+inline constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
 
 /// a * b + c, rounded once.
 template <class V>
@@ -71,7 +73,7 @@ HWY_INLINE V larger(V a, V b) {
 /// Every NaN with the same bits.
 template <class T, class V>
 HWY_INLINE V canonical(V x) {
-  return hn::IfThenElse(hn::IsNaN(x), hn::Set(Tag<T>(), std::numeric_limits<T>::quiet_NaN()), x);
+  return hn::IfThenElse(hn::IsNaN(x), hn::Set(Tag<T>(), kNan<T>), x);
 }
 
 /// Runs F::run<vectors>(lane, args...) over `lanes` lanes, kPanel vectors at a time and fewer where fewer are left.
