@@ -14,6 +14,7 @@ namespace attn::cli {
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();
 [[nodiscard]] Command mask_command();
+[[nodiscard]] Command compare_command();
 [[nodiscard]] Command help_command();
 
 }  // namespace attn::cli
