@@ -91,6 +91,10 @@ void normalize(Normalizer kind, const std::vector<double>& logits, std::vector<d
       for (double& value : weights) value = value == kMasked ? 0.0 : value;
       break;
   }
+  // A NaN among the visible keys makes their sum NaN; the masked ones stay absent.
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    if (logits[j] == kMasked) weights[j] = 0;
+  }
 }
 
 double log_sum_exp(const std::vector<double>& logits) {

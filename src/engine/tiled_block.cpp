@@ -263,9 +263,20 @@ void TiledBlock<T>::hand_out_weights() {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr)) return;
     weigh_tile(true);
     k_.finish_tile(space_.tile.get(), count_, queries_, divisor_);
+    clear_masked(keys);
     for (Observer<T>* observer : job_.observers)
       if (observer->needs().weights) observer->weights(tile_of(keys));
   });
+}
+
+/// A NaN among the visible keys makes the divisor NaN and spreads over the row; the masked keys stay absent.
+template <class T>
+void TiledBlock<T>::clear_masked(const Keys& keys) {
+  for (std::size_t i = 0; i < queries_; ++i) {
+    if (!std::isnan(divisor_[i])) continue;
+    for (std::size_t j = 0; j < count_; ++j)
+      if (!job_.plan.visible(batch_, head_, first_ + i, keys.begin + j)) space_.tile.get()[j * kLanes + i] = 0;
+  }
 }
 
 template <class T>

@@ -67,6 +67,7 @@ class TiledBlock {
   void add_values(const Keys& keys, bool select);
   bool needs_select(const Keys& keys);
   void finish_rows();
+  void clear_masked(const Keys& keys);
   void hand_out_scores();
   void hand_out_weights();
   void hand_out_rows();

@@ -39,8 +39,17 @@ void check_absent(const Case& clean, const std::vector<std::size_t>& keys,
     before.plan.options.normalize = after.plan.options.normalize = normalize;
     const Results<T> wanted = run_case<T>(before, kFinal, {});
     const Results<T> got = run_case<T>(after, kFinal, {});
+    std::vector<const Results<T>*> engines{&got};
+    Results<T> reference;
+    if constexpr (std::is_same_v<T, double>) {
+      reference = run_case<T>(after, kFinal, {}, true);
+      engines.push_back(&reference);
+    }
     for (std::size_t i = 0; i < d.q_len; ++i) {
       CAPTURE(i);
+      // Also in a row whose weights are NaN because of another key.
+      for (const Results<T>* engine : engines)
+        for (const std::size_t key : keys) CHECK((engine->weights[i * d.kv_len + key] == 0) == !seen(i, key));
       const bool sees = std::any_of(keys.begin(), keys.end(), [&](std::size_t key) { return seen(i, key); });
       const auto row = [&](const std::vector<T>& a, std::size_t width) {
         return std::vector<T>(a.begin() + static_cast<std::ptrdiff_t>(i * width),
