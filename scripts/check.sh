@@ -34,8 +34,7 @@ check_shell() {
 }
 
 check_build() {
-  configure asan
-  cmake --build --preset asan --parallel "$cores"
+  configure asan && cmake --build --preset asan --parallel "$cores"
 }
 
 # Prints "SOURCE FILE" for each file of this project that an object was compiled from, as the build has recorded it.
@@ -109,8 +108,8 @@ fuzz_one() {
 export -f fuzz_one
 
 check_fuzz() {
-  configure fuzz && cmake --build --preset fuzz --parallel "$cores" --target attn_fuzz || return 1
-  find build/fuzz/tests/fuzz -maxdepth 1 -name 'attn_fuzz_*' -type f -perm -u+x | LC_ALL=C sort |
+  check_build || return 1
+  find build/asan/tests/fuzz -maxdepth 1 -name 'attn_fuzz_*' -type f -perm -u+x | LC_ALL=C sort |
     xargs -r -P "$cores" -L 1 bash -c 'fuzz_one "$@"' fuzz_one
 }
 
