@@ -16,5 +16,7 @@ namespace attn::cli {
 [[nodiscard]] Command mask_command();
 [[nodiscard]] Command compare_command();
 [[nodiscard]] Command help_command();
+[[nodiscard]] Command completions_command();
+[[nodiscard]] Command man_command();
 
 }  // namespace attn::cli

@@ -31,11 +31,12 @@ void add_making(Rows& rows) {
   rows.push_back(row<MaskSettings>({.name = "ACTION",
                                     .metavar = "WORD",
                                     .group = "Arguments",
-                                    .help = "make (the default), and A B.., or A B.., not A, info A, draw A",
+                                    .help = "what to do, then files (and A B.., or A B.., not A, info A, draw A)",
                                     .details = "Files are masks; flags that make a mask count as one more of them: attn mask and "
                                                "pad.npy --causal. Without a file, info and draw show what the flags make.",
                                     .positional = true,
-                                    .repeated = true},
+                                    .repeated = true,
+                                    .choices = {"make", "and", "or", "not", "info", "draw"}},
                                    [](auto& s) -> auto& { return s.mask.words; }));
   rows.push_back(row<MaskSettings>(
       {.name = "queries", .metavar = "N", .group = "Making", .help = "rows of the mask (default: as files or segments have)"},
