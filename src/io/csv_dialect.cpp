@@ -34,7 +34,7 @@ std::vector<std::string_view> sample(std::string_view text) {
     }
     const bool cut_off = end == text.size() && !whole;
     const std::string_view record = trimmed(text.substr(begin, end - begin));
-    if (!record.empty() && !record.starts_with('#') && !(cut_off && !records.empty()))
+    if (!record.empty() && !record.starts_with('#') && (!cut_off || records.empty()))
       records.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }

@@ -160,7 +160,7 @@ class BlockReader {
   /// Any other cell.
   Slow read_slow(std::size_t column) {
     const char* const begin = place_;
-    while (!at_line_end() && *place_ != delimiter_ && !(blanks_ && *place_ == '\t')) {
+    while (!at_line_end() && *place_ != delimiter_ && (!blanks_ || *place_ != '\t')) {
       if (*place_ == '"') throw CsvRestart{CsvRestart::Reason::quotes};
       ++place_;
     }

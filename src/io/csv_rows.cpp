@@ -3,6 +3,7 @@
 #include "io/csv_dialect.hpp"
 #include "io/shortest.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -18,9 +19,8 @@ bool is_plain(std::string_view cell, char delimiter) {
   // Readers cut blanks off both ends, and a line that begins with # is a comment.
   const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
   if (is_blank(cell.front()) || is_blank(cell.back()) || cell.front() == '#') return false;
-  for (const char c : cell)
-    if (c == delimiter || c == '"' || c == '\n' || c == '\r' || (delimiter == ' ' && is_blank(c))) return false;
-  return true;
+  return std::ranges::all_of(
+      cell, [&](char c) { return c != delimiter && c != '"' && c != '\n' && c != '\r' && (delimiter != ' ' || !is_blank(c)); });
 }
 
 template <class T>
@@ -39,7 +39,7 @@ void append_real(std::string& to, T value) {
 
 void append_csv_cell(std::string& to, std::string_view cell, char delimiter) {
   // Between blanks an empty cell would be none.
-  if (is_plain(cell, delimiter) && !(cell.empty() && delimiter == ' ')) {
+  if (is_plain(cell, delimiter) && (!cell.empty() || delimiter != ' ')) {
     to += cell;
     return;
   }

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 namespace attn {
 
@@ -139,6 +140,8 @@ struct Digits {
   int point;
 };
 
+inline char* write(char* to, std::string_view text) noexcept { return to + text.copy(to, text.size()); }
+
 inline void store(char* to, std::uint64_t characters) noexcept {
   if constexpr (std::endian::native == std::endian::big) characters = __builtin_bswap64(characters);
   std::memcpy(to, &characters, sizeof characters);
@@ -212,7 +215,7 @@ char* write_positive(char* to, float value) noexcept {
     return to + digits.count + 1;
   }
   // The usual case, without a branch: d.ddd or 0.000ddd, where the zeros are written first and the digits over them.
-  std::memcpy(to, "0.000000", 8);
+  write(to, "0.000000");
   const int zeros = 1 - digits.point;
   const int first = zeros == 0 ? 0 : zeros + 1;
   const int second = zeros + 2;
@@ -227,14 +230,12 @@ char* write_shortest(char* to, float value) noexcept {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   if (magnitude > 0x7F800000U) {  // a sign or payload of NaN means nothing
-    std::memcpy(to, "nan", 3);
-    return to + 3;
+    return write(to, "nan");
   }
   *to = '-';
   to += bits >> 31U;
   if (magnitude == 0x7F800000U) {
-    std::memcpy(to, "inf", 3);
-    return to + 3;
+    return write(to, "inf");
   }
   if (magnitude == 0) {
     *to = '0';
