@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#define ZLIB_CONST  // input is const
 #include <zlib.h>
 
 namespace attn {
@@ -31,7 +32,7 @@ std::size_t Inflater::read(std::span<std::byte> to) {
   while (done < to.size() && !ended_) {
     const std::size_t in = std::min(rest_.size(), most);
     const std::size_t out = std::min(to.size() - done, most);
-    z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(rest_.data()));  // zlib only reads from it
+    z.next_in = reinterpret_cast<const Bytef*>(rest_.data());
     z.avail_in = static_cast<uInt>(in);
     z.next_out = reinterpret_cast<Bytef*>(to.data() + done);
     z.avail_out = static_cast<uInt>(out);

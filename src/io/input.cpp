@@ -112,10 +112,11 @@ MappedFile::MappedFile(Descriptor fd, const struct stat& status, std::string pat
     const Status kind = errno == ENOMEM ? Status::memory : Status::io;
     throw Error(kind, {path_}, fmt::format("{} bytes cannot be mapped into memory: {}", size, system_message(errno)));
   }
+  memory_ = memory;
   bytes_ = {static_cast<const std::byte*>(memory), size};
 }
 
-MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
+MappedFile::~MappedFile() { ::munmap(memory_, bytes_.size()); }
 
 void MappedFile::check_unchanged() const {
   struct stat now {};

@@ -30,6 +30,7 @@ class MappedFile {
   Descriptor fd_;
   struct stat status_;
   std::string path_;
+  void* memory_ = nullptr;
   std::span<const std::byte> bytes_;
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#define ZLIB_CONST  // input is const
 #include <zlib.h>
 
 namespace attn {
@@ -147,7 +148,7 @@ class Deflater {
 
  private:
   void run(std::span<const std::byte> bytes, int flush) {
-    z_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));  // zlib only reads from it
+    z_.next_in = reinterpret_cast<const Bytef*>(bytes.data());
     z_.avail_in = static_cast<uInt>(bytes.size());
     do {
       z_.next_out = reinterpret_cast<Bytef*>(block_.data());

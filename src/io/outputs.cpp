@@ -96,7 +96,7 @@ bool is_container(Format format) { return format == Format::npz || format == For
 bool is_text(Format format) { return format == Format::csv || format == Format::tsv; }
 
 /// Where the array goes and in which format; a colon that selects nothing belongs to the path.
-std::pair<FileName, Format> destination(FileName name, const WriteOptions& options) {
+std::pair<FileName, Format> destination(const FileName& name, const WriteOptions& options) {
   const auto format_of = [&](const std::string& path) { return options.to.value_or(format_of_path(path).value_or(Format::csv)); };
   if (name.selector.empty() || is_container(format_of(name.path))) return {name, format_of(name.path)};
   if (name.is_standard_stream() || format_of_path(name.path))
@@ -211,7 +211,8 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
 void Outputs::add_text(const FileName& name, std::function<void(TextSink&)> producer) {
   Target target = resolve_target(name.text());
   if (impl_->find(target) != nullptr) Impl::throw_twice(target);
-  impl_->create(std::move(target), std::nullopt, 0).producer = std::move(producer);
+  OutputFile& file = impl_->create(std::move(target), std::nullopt, 0);
+  file.producer = std::move(producer);
 }
 
 void Outputs::require_distinct_from(const Outputs& other) const {

@@ -161,6 +161,7 @@ std::vector<ArrayEntry> list_arrays(const FileName& name, const ReadOptions& opt
   }
   if (name.selector.empty()) return entries;
   std::vector<std::string> names;
+  names.reserve(entries.size());
   for (const ArrayEntry& entry : entries) names.push_back(entry.name);
   return {entries[choose_array(names, name.selector, input.label)]};
 }

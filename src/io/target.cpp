@@ -36,7 +36,7 @@ std::string follow_links(std::string path) {
     const ssize_t length = ::readlink(path.c_str(), link.data(), link.size());
     if (length < 0) return path;
     const std::string next(link.data(), static_cast<std::size_t>(length));
-    path = next.starts_with('/') ? next : folder_of(path) + "/" + next;
+    path = next.starts_with('/') ? next : fmt::format("{}/{}", folder_of(path), next);
   }
   throw Error(Status::io, {path}, "cannot be written: too many symbolic links");
 }
