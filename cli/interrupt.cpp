@@ -13,19 +13,26 @@ std::atomic<bool> interrupted = false;
 
 extern "C" void on_signal(int signal) {
   interrupted.store(true);
-  std::signal(signal, SIG_DFL);  // the next one ends the process
+  set_handler(signal, SIG_DFL);  // the next one ends the process
 }
 
 }  // namespace
 
 Interrupt::Interrupt() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  set_handler(SIGINT, on_signal);
+  set_handler(SIGTERM, on_signal);
 }
 
 Interrupt::~Interrupt() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  set_handler(SIGINT, SIG_DFL);
+  set_handler(SIGTERM, SIG_DFL);
+}
+
+void set_handler(int signal, void (*handler)(int)) noexcept {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  (void)::sigaction(signal, &action, nullptr);
 }
 
 const std::atomic<bool>* Interrupt::flag() const noexcept { return &interrupted; }

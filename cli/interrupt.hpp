@@ -18,6 +18,9 @@ class Interrupt {
   [[nodiscard]] const std::atomic<bool>* flag() const noexcept;
 };
 
+/// What `signal` does from now on: a function, SIG_DFL or SIG_IGN.
+void set_handler(int signal, void (*handler)(int)) noexcept;
+
 /// Cores in this process's affinity mask, at least 1.
 [[nodiscard]] std::size_t usable_cores() noexcept;
 

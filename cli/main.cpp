@@ -1,13 +1,16 @@
 // The program's entry: finds the command, and is the only place that catches and that decides the exit status.
 #include "base/nearest.hpp"
 #include "cli/command.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/overview.hpp"
 
 #include <csignal>
 #include <cstdlib>
 #include <new>
+#include <string_view>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace {
 
@@ -36,11 +39,21 @@ Status dispatch(const std::vector<std::string>& arguments, attn::cli::Console& c
               near.empty() ? "attn help lists the commands" : fmt::format("did you mean attn {}?", near));
 }
 
+/// An input that another program shortens while it is mapped: nothing can be computed, and nothing has been named yet.
+extern "C" void on_lost_input(int /*signal*/) {
+  constexpr std::string_view message = "attn: error: an input file was shortened while it was read\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, message.data(), message.size());
+  ::_exit(static_cast<int>(Status::io));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   // A reader that goes away ends attn as it ends cat, even if the parent ignores the signal.
-  std::signal(SIGPIPE, SIG_DFL);
+  attn::cli::set_handler(SIGPIPE, SIG_DFL);
+  // A limit on file sizes is an error of writing like any other.
+  attn::cli::set_handler(SIGXFSZ, SIG_IGN);
+  attn::cli::set_handler(SIGBUS, on_lost_input);
   attn::cli::Console console;
   Status status = Status::defect;
   try {

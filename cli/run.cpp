@@ -6,6 +6,7 @@
 #include "cli/progress.hpp"
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -19,11 +20,9 @@ using request::RunRequest;
 constexpr const char* kGroup = "Attention";
 
 constexpr const char* kDescription =
-    "Reads queries, keys and values, computes attention in one pass without ever holding the q_len x kv_len matrix, and writes "
-    "the output and "
-    "whatever else is asked for. Masked means absent: a masked key never reaches any output. The same inputs and options give "
-    "the same bytes for "
-    "any number of threads and any set of outputs.";
+    "Reads queries, keys and values, computes attention in one pass without ever holding the q_len x kv_len matrix, and "
+    "writes the output and whatever else is asked for. Masked means absent: a masked key never reaches any output. The same "
+    "inputs and options give the same bytes for any number of threads and any set of outputs.";
 
 /// Where POSIX programs put their temporary files.
 std::string temporary_folder() {
@@ -32,12 +31,14 @@ std::string temporary_folder() {
 }
 
 Status execute(const RunRequest& request, Console& console) {
-  const Interrupt interrupt;
+  std::optional<Interrupt> interrupt(std::in_place);
   Progress progress(console);
   request::run(request, {.reporter = console,
                          .print = [&](std::string_view text) { console.print(text); },
                          .progress = [&](double fraction) { progress.show(fraction); },
-                         .cancelled = interrupt.flag(),
+                         .cancelled = interrupt->flag(),
+                         // Unfinished outputs have no names: from here on a signal may end the process at once.
+                         .writing = [&] { interrupt.reset(); },
                          .cores = usable_cores(),
                          .temporary_folder = temporary_folder()});
   return Status::ok;

@@ -131,6 +131,11 @@ class Outputs {
   };
   void add_text(const FileName& name, std::function<void(TextSink&)> producer);
 
+  /// Declares text that is made at commit() from an array, and returns the array's memory as add() does for CSV: zero-filled,
+  /// outside of anonymous memory when it is large.
+  using ArrayText = std::function<void(TextSink&, const std::byte* memory)>;
+  [[nodiscard]] std::byte* add_text(const FileName& name, DType type, const Shape& shape, ArrayText producer);
+
   /// Throws Error(usage) when an output of `other`, committed at another time, goes to the same place as one of these.
   void require_distinct_from(const Outputs& other) const;
 

@@ -20,6 +20,7 @@ void choose_columns(Converted& result, const std::string& selector, const std::s
   result.array = take_columns(result.array, chosen);
   if (result.columns.empty()) return;
   std::vector<std::string> names;
+  names.reserve(chosen.size());
   for (const std::size_t column : chosen) names.push_back(result.columns[column]);
   result.columns = std::move(names);
 }

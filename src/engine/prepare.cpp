@@ -134,7 +134,7 @@ std::size_t to_units(Array& rows, Policy policy, const NamedArray& input, const 
 
 template <class T>
 Array join_past(const NamedArray& past, const NamedArray& input, std::size_t packed_heads) {
-  const Array values = input.array.converted(dtype_of<T>);
+  Array values = input.array.converted(dtype_of<T>);
   const HeadLayout l = head_layout({values, input.name}, packed_heads);
   if (!past.given() && values.rank() == 4) return values;
   const Array before = past.given() ? past.array.converted(dtype_of<T>) : Array(dtype_of<T>, {l.batch, l.heads, 0, l.dim});

@@ -161,16 +161,13 @@ struct Outputs::Impl {
   }
 
   /// The array waits in scratch memory; its text is produced at the end.
-  std::byte* add_csv(Target target, DType type, const Shape& shape, std::size_t bytes, char delimiter,
-                     const WriteOptions& options) {
+  std::byte* add_array_text(Target target, std::size_t bytes, Outputs::ArrayText text) {
     auto scratch = std::make_unique<StagedFile>(scratch_folder(target), bytes, target.label);
     scratch->resize(bytes);
     std::byte* memory = scratch->map(0, bytes);
     OutputFile& file = create(std::move(target), std::nullopt, 0);
     file.scratch = std::move(scratch);
-    file.producer = [type, shape, memory, delimiter, options](TextSink& sink) {
-      write_csv(sink, type, shape, memory, options, delimiter);
-    };
+    file.producer = [memory, text = std::move(text)](TextSink& sink) { text(sink, memory); };
     return memory;
   }
 };
@@ -193,7 +190,10 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
     require_matrix(target, shape);
     if (options.delimiter) check_delimiter(*options.delimiter);
     if (present != nullptr) Impl::throw_twice(target);
-    return impl_->add_csv(std::move(target), type, shape, bytes, format == Format::tsv ? '\t' : ',', options);
+    const char delimiter = format == Format::tsv ? '\t' : ',';
+    return impl_->add_array_text(std::move(target), bytes, [=](TextSink& sink, const std::byte* memory) {
+      write_csv(sink, type, shape, memory, options, delimiter);
+    });
   }
   if (target.terminal)
     throw Error(Status::usage, fmt::format("{} output is binary and is not written to a terminal", format_name(format)),
@@ -206,6 +206,13 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
           : impl_->create(std::move(target), format, known ? npy_header(type, shape).size() + bytes : StagedFile::unknown_size);
   const std::string array_name = file_name.selector.empty() ? std::string(default_name) : file_name.selector;
   return file.builder->add(array_name, type, shape, options.deflate);
+}
+
+std::byte* Outputs::add_text(const FileName& name, DType type, const Shape& shape, ArrayText producer) {
+  Target target = resolve_target(name.text());
+  if (impl_->find(target) != nullptr) Impl::throw_twice(target);
+  const std::size_t item = item_size(type);
+  return impl_->add_array_text(std::move(target), element_count(shape, item) * item, std::move(producer));
 }
 
 void Outputs::add_text(const FileName& name, std::function<void(TextSink&)> producer) {

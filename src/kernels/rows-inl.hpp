@@ -79,7 +79,8 @@ template <class T>
 HWY_INLINE T quotient(T x, T by) {
   if (by == 0) return 0;
   const T result = x / by;
-  return result == result ? result : kNan<T>;
+  // Only NaN differs from itself; std::isnan might be linked from code of another target.
+  return result == result ? result : kNan<T>;  // NOLINT(misc-redundant-expression)
 }
 
 template <class T>

@@ -171,6 +171,8 @@ void run(const RunRequest& request, const RunContext& context) {
   std::vector<Loaded> read;
   for (const auto& file : inputs.files) read.push_back(file.second);
   verify_inputs_unchanged(read);
+  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
+  if (context.writing) context.writing();
   files.commit();
   record.seconds.write = watch.lap();
   record.seconds.total = total.lap();

@@ -16,8 +16,9 @@ struct RunContext {
   std::function<void(std::string_view)> print;   ///< text for standard output (the plan of --dry-run)
   std::function<void(double)> progress;          ///< finished fraction, from any thread; may be empty
   const std::atomic<bool>* cancelled = nullptr;  ///< true ends the run with Error(interrupted)
-  std::size_t cores = 1;                         ///< what --threads 0 means
-  std::string temporary_folder = "/tmp";         ///< for large arrays on their way to standard output
+  std::function<void()> writing = {};     ///< called when computing is over and outputs are about to be written; may be empty
+  std::size_t cores = 1;                  ///< what --threads 0 means
+  std::string temporary_folder = "/tmp";  ///< for large arrays on their way to standard output
 };
 
 /// Throws what reading, planning and writing throw; leaves complete files or none.

@@ -206,12 +206,15 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
   WriteOptions options;
   if (name.is_standard_stream()) options.to = request_.writing.to;
   if (!is_text(name, options)) throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
-  Array pairs(dtype_of<D>, {plan_.dims.batch, plan_.dims.heads, plan_.dims.q_len, plan_.dims.kv_len});
-  observers_.push_back(std::make_unique<analysis::PairWriter<T, D>>(plan_, analysis::PairWriter<T, D>::What::weights,
-                                                                    pairs.mutable_values<D>().data()));
-  files_.add_text(name, [pairs, ids = inputs_.ids, key_ids = inputs_.key_ids](Outputs::TextSink& sink) {
-    write_long_weights(sink, pairs, ids, key_ids);
-  });
+  const engine::Dims& d = plan_.dims;
+  const Shape shape{d.batch, d.heads, d.q_len, d.kv_len};
+  void* memory =
+      files_.add_text(name, dtype_of<D>, shape,
+                      [=, ids = inputs_.ids, key_ids = inputs_.key_ids](Outputs::TextSink& sink, const std::byte* pairs) {
+                        write_long_weights(sink, Array(dtype_of<D>, shape, nullptr, pairs), ids, key_ids);
+                      });
+  using Writer = analysis::PairWriter<T, D>;
+  observers_.push_back(std::make_unique<Writer>(plan_, Writer::What::weights, static_cast<D*>(memory)));
 }
 
 template <class T, class D>
