@@ -12,6 +12,9 @@ target_compile_options(attn_flags INTERFACE
   -ffp-contract=off
   $<$<BOOL:${ATTN_WERROR}>:-Werror>)
 
+# Only libraries that are called are loaded: Highway's headers suffice in most builds, and its library would slow every start.
+target_link_options(attn_flags INTERFACE LINKER:--as-needed)
+
 if(ATTN_SANITIZE)
   target_compile_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE})

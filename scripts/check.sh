@@ -75,7 +75,7 @@ check_tidy() {
 check_cppcheck() {
   mkdir -p "$memory/cppcheck"
   cppcheck --quiet --error-exitcode=1 --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
-    --suppress=missingIncludeSystem --cppcheck-build-dir="$memory/cppcheck" -j "$cores" -I include -I src src cli
+    --suppress=missingIncludeSystem --suppress=passedByValue --cppcheck-build-dir="$memory/cppcheck" -j "$cores" -I include -I src src cli
 }
 
 check_sanitize() {

@@ -104,10 +104,9 @@ class Describer {
 
   void count(std::size_t flat, double value) {
     // 64-bit integers are counted as such, not as the nearest double.
-    const std::int64_t key =
-        array_.dtype() == DType::i64 ? array_.values<std::int64_t>()[flat] : static_cast<std::int64_t>(value);
     counting_ = array_.dtype() != DType::u64 || value < 0x1p53;
-    if (counting_) ++counts_[key];
+    if (!counting_) return;
+    ++counts_[array_.dtype() == DType::i64 ? array_.values<std::int64_t>()[flat] : static_cast<std::int64_t>(value)];
     if (counts_.size() > kMostCounts) counting_ = false;
   }
 

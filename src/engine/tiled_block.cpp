@@ -27,8 +27,6 @@ TiledBlock<T>::TiledBlock(const TiledJob<T>& job, TiledWorkspace<T>& space, std:
       queries_(queries),
       statistics_(job.settings.is_double() || (job.needs.log_sum_exp && job.settings.normalize != Normalizer::softmax)) {
   std::fill_n(ones_, kLanes, T(1));
-  std::fill_n(seen_, kLanes, T(0));
-  std::fill_n(second_sum_, kLanes, T(0));
   find_ranges();
 }
 

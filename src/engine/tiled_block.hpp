@@ -87,19 +87,19 @@ class TiledBlock {
   KeyRange range_;               ///< what any query may see
   std::size_t inner_begin_ = 0;  ///< [inner_begin_, inner_end_) is what range() leaves to every query
   std::size_t inner_end_ = 0;
-  KeyRange lane_range_[kernels::kLanes];
+  KeyRange lane_range_[kernels::kLanes] = {};
   std::size_t count_ = 0;  ///< keys of the tile at hand
 
-  Softmax main_;
-  Softmax first_softmax_;
-  alignas(64) T second_sum_[kernels::kLanes];
-  alignas(64) T ones_[kernels::kLanes];
-  alignas(64) T seen_[kernels::kLanes];
-  alignas(64) T divisor_[kernels::kLanes];
-  alignas(64) T lane_begin_[kernels::kLanes];
-  alignas(64) T lane_end_[kernels::kLanes];
-  std::uint8_t is_empty_[kernels::kLanes];
-  double log_sum_exp_[kernels::kLanes];
+  Softmax main_ = {};
+  Softmax first_softmax_ = {};
+  alignas(64) T second_sum_[kernels::kLanes] = {};
+  alignas(64) T ones_[kernels::kLanes] = {};
+  alignas(64) T seen_[kernels::kLanes] = {};
+  alignas(64) T divisor_[kernels::kLanes] = {};
+  alignas(64) T lane_begin_[kernels::kLanes] = {};
+  alignas(64) T lane_end_[kernels::kLanes] = {};
+  std::uint8_t is_empty_[kernels::kLanes] = {};
+  double log_sum_exp_[kernels::kLanes] = {};
 };
 
 }  // namespace attn::engine

@@ -4,7 +4,7 @@
 #include "kernels/kernels.hpp"
 
 #include <cstddef>
-#include <cstdint>
+#include <string_view>
 
 #include <hwy/highway.h>
 
@@ -28,14 +28,25 @@
 
 namespace attn::kernels {
 
+/// Whether this processor, and the system on it, run the code of a target. Asked of the compiler's runtime: Highway's own answer
+/// comes with a library that spends milliseconds on its timers whenever a program starts.
+inline bool runs(std::string_view isa) noexcept {
+#if HWY_ARCH_X86
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2");
+  if (isa == "avx2") return avx2;
+  if (isa == "avx512")
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#endif
+  return true;  // what is compiled in without a question: NEON on 64-bit Arm, and the portable target
+}
+
 /// How many tables at the end of `tables` (best first) this processor runs. Each target includes the ones after it.
 template <class T, std::size_t N>
 std::size_t runnable(const KernelTable<T>* const (&tables)[N]) noexcept {
-  const std::int64_t supported = hwy::SupportedTargets();
   for (std::size_t i = 0; i < N; ++i) {
-    const std::string_view isa = tables[i]->isa;
-    const std::int64_t target = isa == "avx512" ? HWY_AVX3 : isa == "avx2" ? HWY_AVX2 : isa == "neon" ? HWY_NEON : HWY_SCALAR;
-    if ((supported & target) != 0) return N - i;
+    if (runs(tables[i]->isa)) return N - i;
   }
   return 1;
 }

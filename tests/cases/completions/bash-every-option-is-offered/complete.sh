@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # complete WORD...: what bash would offer for the last word, sorted.
 eval "$(attn completions bash)"
 complete_words() {
