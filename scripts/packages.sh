@@ -53,7 +53,10 @@ need_packages() {
 # configure PRESET: a build folder with Ninja and, where it is there, ccache. A folder that exists keeps its generator.
 configure() {
   export CMAKE_GENERATOR="${CMAKE_GENERATOR:-Ninja}"
-  if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  # Only at first: a launcher that appears later would build everything again.
+  if [ ! -e "build/$1/CMakeCache.txt" ] && [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null; then
+    export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+  fi
   local log
   if ! log=$(cmake --preset "$1" 2>&1); then
     printf '%s\n' "$log" >&2
