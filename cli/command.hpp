@@ -66,4 +66,10 @@ template <class S>
 /// All commands in the order of `attn help`. The one list: dispatch, help, completions and man page walk it.
 [[nodiscard]] const std::vector<Command>& commands();
 
+/// The names of all commands, in that order.
+[[nodiscard]] std::vector<std::string> command_names();
+
+/// Throws Error(usage) that names the nearest command for one that is unknown.
+[[nodiscard]] const Command& find_command(const std::string& name);
+
 }  // namespace attn::cli

@@ -19,12 +19,6 @@ std::string pattern(const Option& option) {
   return option.letter == 0 ? "--" + option.name : fmt::format("-{}|--{}", option.letter, option.name);
 }
 
-std::string command_names() {
-  std::vector<std::string> names;
-  for (const Command& command : commands()) names.push_back(command.info.name);
-  return fmt::format("{}", fmt::join(names, " "));
-}
-
 /// What may stand where an option wants its value, as settings of the script's variables.
 std::string value_of(const Option& option) {
   switch (value_kind(option)) {
@@ -33,7 +27,7 @@ std::string value_of(const Option& option) {
     case ValueKind::files:
       return "words='' files=1";
     case ValueKind::commands:
-      return fmt::format("words={} files=''", quoted(command_names()));
+      return fmt::format("words={} files=''", quoted(fmt::format("{}", fmt::join(command_names(), " "))));
     case ValueKind::anything:
     case ValueKind::none:
       break;
@@ -78,7 +72,7 @@ std::string bash_completions() {
       "  if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
       "  if ((COMP_CWORD == 1)); then\n"
       "    mapfile -t COMPREPLY < <(compgen -W " +
-      quoted(command_names() + " --help --version") +
+      quoted(fmt::format("{}", fmt::join(command_names(), " ")) + " --help --version") +
       " -- \"$current\")\n"
       "    return\n"
       "  fi\n"

@@ -18,12 +18,6 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
-std::string command_names() {
-  std::vector<std::string> names;
-  for (const Command& command : commands()) names.push_back(command.info.name);
-  return fmt::format("{}", fmt::join(names, " "));
-}
-
 /// The part of `complete` that says what the value may be.
 std::string value_of(const Option& option) {
   switch (value_kind(option)) {
@@ -32,7 +26,7 @@ std::string value_of(const Option& option) {
     case ValueKind::files:
       return " -r -F";
     case ValueKind::commands:
-      return fmt::format(" -x -a {}", quoted(command_names()));
+      return fmt::format(" -x -a {}", quoted(fmt::format("{}", fmt::join(command_names(), " "))));
     case ValueKind::anything:
       return " -x";
     case ValueKind::none:
@@ -51,7 +45,7 @@ std::string line(const std::string& command, const Option& option) {
         return fmt::format("{}{} -a {}\n", start, option.repeated ? " -F" : "",
                            quoted(fmt::format("{}", fmt::join(option.choices, " "))));
       case ValueKind::commands:
-        return fmt::format("{} -a {}\n", start, quoted(command_names()));
+        return fmt::format("{} -a {}\n", start, quoted(fmt::format("{}", fmt::join(command_names(), " "))));
       default:
         return {};
     }

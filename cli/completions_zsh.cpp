@@ -22,12 +22,6 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-std::string command_names() {
-  std::vector<std::string> names;
-  for (const Command& command : commands()) names.push_back(command.info.name);
-  return fmt::format("{}", fmt::join(names, " "));
-}
-
 /// ":message:action" of a value.
 std::string action(const Option& option) {
   const std::string message = escaped(option.metavar.empty() ? option.name : option.metavar);
@@ -37,7 +31,7 @@ std::string action(const Option& option) {
     case ValueKind::files:
       return fmt::format(":{}:_files", message);
     case ValueKind::commands:
-      return fmt::format(":{}:({})", message, command_names());
+      return fmt::format(":{}:({})", message, fmt::format("{}", fmt::join(command_names(), " ")));
     case ValueKind::anything:
       return fmt::format(":{}: ", message);
     case ValueKind::none:

@@ -1,5 +1,4 @@
 // attn help: the commands, or the help of one.
-#include "base/nearest.hpp"
 #include "cli/commands.hpp"
 #include "cli/overview.hpp"
 
@@ -30,16 +29,9 @@ Status help(const HelpSettings& settings, Console& console) {
     console.print(overview());
     return Status::ok;
   }
-  std::vector<std::string> names;
-  for (const Command& command : commands()) {
-    names.push_back(command.info.name);
-    if (command.info.name != settings.command) continue;
-    console.print(help_text(command.info, command.options()));
-    return Status::ok;
-  }
-  const std::string near = nearest(settings.command, names);
-  throw Error(Status::usage, fmt::format("there is no command '{}'", settings.command),
-              near.empty() ? "attn help lists the commands" : fmt::format("did you mean {}?", near));
+  const Command& command = find_command(settings.command);
+  console.print(help_text(command.info, command.options()));
+  return Status::ok;
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 // The program's entry: finds the command, and is the only place that catches and that decides the exit status.
-#include "base/nearest.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/overview.hpp"
@@ -29,14 +28,7 @@ Status dispatch(const std::vector<std::string>& arguments, attn::cli::Console& c
     return Status::ok;
   }
   if (name == "--help" || name == "-h") name = "help";
-  std::vector<std::string> names;
-  for (const attn::cli::Command& command : attn::cli::commands()) {
-    if (command.info.name == name) return command.run(rest, console);
-    names.push_back(command.info.name);
-  }
-  const std::string near = attn::nearest(name, names);
-  throw Error(Status::usage, fmt::format("there is no command '{}'", name),
-              near.empty() ? "attn help lists the commands" : fmt::format("did you mean attn {}?", near));
+  return attn::cli::find_command(name).run(rest, console);
 }
 
 /// An input that another program shortens while it is mapped: nothing can be computed, and nothing has been named yet.

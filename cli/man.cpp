@@ -1,5 +1,4 @@
 // attn man: man pages and the reference, from the same tables as the help.
-#include "base/nearest.hpp"
 #include "cli/commands.hpp"
 #include "cli/reference.hpp"
 
@@ -45,16 +44,8 @@ Status man(const ManSettings& settings, Console& console) {
     console.print(man_page(nullptr));
     return Status::ok;
   }
-  std::vector<std::string> names;
-  for (const Command& command : commands()) {
-    names.push_back(command.info.name);
-    if (command.info.name != settings.command) continue;
-    console.print(man_page(&command));
-    return Status::ok;
-  }
-  const std::string near = nearest(settings.command, names);
-  throw Error(Status::usage, fmt::format("there is no command '{}'", settings.command),
-              near.empty() ? "attn help lists the commands" : fmt::format("did you mean {}?", near));
+  console.print(man_page(&find_command(settings.command)));
+  return Status::ok;
 }
 
 }  // namespace
