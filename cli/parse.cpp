@@ -2,6 +2,8 @@
 #include "base/nearest.hpp"
 #include "cli/command.hpp"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -14,8 +16,9 @@ std::string flags_of(const Option& option) {
   return option.letter == 0 ? "--" + option.name : fmt::format("-{},--{}", option.letter, option.name);
 }
 
-[[noreturn]] void unknown_argument(const CommandInfo& info, const std::vector<Option>& options, const std::string& argument) {
-  if (argument.size() < 2 || argument[0] != '-')
+[[noreturn]] void unknown_argument(const CommandInfo& info, const std::vector<Option>& options, const std::string& argument,
+                                   bool may_be_flag) {
+  if (!may_be_flag || argument.size() < 2 || argument[0] != '-')
     throw Error(Status::usage, fmt::format("unexpected argument '{}'", argument), "usage: " + info.usage);
   const std::string flag = argument.substr(0, argument.find('='));
   std::vector<std::string> known;
@@ -59,8 +62,12 @@ void parse_arguments(const CommandInfo& info, const std::vector<Option>& options
   } catch (const CLI::ParseError& error) {
     throw Error(Status::usage, error.what(), fmt::format("attn {} --help lists the options", info.name));
   }
-  const std::vector<std::string> rest = app.remaining();
-  if (!rest.empty()) unknown_argument(info, options, rest.front());
+  std::vector<std::string> rest = app.remaining();
+  // CLI11 also hands back the -- that ends the flags; what follows it is no flag, whatever it looks like.
+  const auto mark = std::find(rest.begin(), rest.end(), "--");
+  const bool flags_ended = mark == rest.begin() && mark != rest.end();
+  if (mark != rest.end()) rest.erase(mark);
+  if (!rest.empty()) unknown_argument(info, options, rest.front(), !flags_ended);
   for (std::size_t i = 0; i < options.size(); ++i) {
     if (switches[i] != nullptr) {
       if (switches[i]->count() > 0) set(i, "");
