@@ -38,6 +38,9 @@ struct Inputs {
   std::vector<std::int64_t> key_lengths;  ///< none, one for all batch entries, or one for each
   NamedArray segments;                    ///< integer ids, [q_len] or [batch, q_len]
   NamedArray key_segments;                ///< [kv_len] or [batch, kv_len]; default: the query's
+
+  /// Heads packed in key and value: kv_heads, or as many as the queries have; 0: not packed.
+  [[nodiscard]] std::size_t packed_kv_heads() const noexcept { return kv_heads != 0 ? kv_heads : heads; }
 };
 
 /// How an array lies in memory when seen as [batch, heads, length, dim]. Strides count elements.

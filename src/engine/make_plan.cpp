@@ -56,7 +56,7 @@ std::size_t past_length(const Inputs& inputs, const HeadLayout& key, const HeadL
 }
 
 Layouts fit(const Inputs& inputs) {
-  const std::size_t kv_heads = inputs.kv_heads != 0 ? inputs.kv_heads : inputs.heads;
+  const std::size_t kv_heads = inputs.packed_kv_heads();
   Layouts l{.query = head_layout(inputs.query, inputs.heads),
             .key = head_layout(inputs.key, kv_heads),
             .value = head_layout(inputs.value, kv_heads)};

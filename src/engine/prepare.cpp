@@ -151,7 +151,7 @@ Array join_past(const NamedArray& past, const NamedArray& input, std::size_t pac
 
 template <class T>
 WideRows<T> widen(const Inputs& inputs) {
-  const std::size_t packed_kv = inputs.kv_heads != 0 ? inputs.kv_heads : inputs.heads;
+  const std::size_t packed_kv = inputs.packed_kv_heads();
   const bool has_past = inputs.past_key.given();
   WideRows<T> wide;
   const auto take = [&wide](const Array& array, const HeadLayout& layout, Rows<T>& rows) {

@@ -221,7 +221,7 @@ template <class T, class D>
 void RunOutputs<T, D>::add_present(const OutputPlan& p) {
   const engine::Inputs& in = inputs_.inputs;
   const bool is_key = p.role == "present-key";
-  const std::size_t packed = in.kv_heads != 0 ? in.kv_heads : in.heads;
+  const std::size_t packed = in.packed_kv_heads();
   const Array joined = engine::join_past<D>(is_key ? in.past_key : in.past_value, is_key ? in.key : in.value, packed);
   D* memory = add_file(p, false);
   std::ranges::copy(joined.values<D>(), memory);
