@@ -12,8 +12,9 @@
 
 namespace attn::kernels {
 
-inline constexpr std::size_t kLanes = 64;  ///< queries of a tile, and the distance of its rows in elements
-inline constexpr std::size_t kKeys = 96;   ///< the most keys of a tile; fixed, since sums are joined tile by tile
+inline constexpr std::size_t kLanes = 64;    ///< queries of a tile, and the distance of its rows in elements
+inline constexpr std::size_t kKeys = 96;     ///< the most keys of a tile; fixed, since sums are joined tile by tile
+inline constexpr std::size_t kFewLanes = 8;  ///< queries that the few_ kernels take: those of a step of decoding that share keys
 
 /// What turns raw scores into logits, in this order. Masked means -inf.
 template <class T>
@@ -93,6 +94,28 @@ struct KernelTable {
 
   /// rows[i * dim + f] = output[f][i] / divisor[i], 0 where the divisor is 0; every NaN gets the same bits.
   void (*store_rows)(const T* output, const T* divisor, std::size_t queries, std::size_t dim, T* rows);
+
+  // For up to kFewLanes queries, bound by the memory that keys and values come from. Every number is the same chain, so these
+  // kernels and those above give the same bits (NaN: some NaN); it is for the caller's speed alone which of them it calls.
+
+  /// out[i * dim + d] = rows[i * stride + d] * factor.
+  void (*scale_rows)(const T* rows, std::size_t stride, std::size_t queries, std::size_t dim, T factor, T* out);
+  /// What score_product gives, for queries as scale_rows makes them, [lanes][dim].
+  void (*few_score_product)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query_rows,
+                            std::size_t lanes, T* tile, T* maximum, const Ahead<T>& ahead);
+  /// What value_product gives, for an output of [lanes][dim]. load_queries(rows, dim, lanes, dim, 1, ..) makes [dim][kLanes] of
+  /// it.
+  void (*few_value_product)(const T* weights, const T* values, std::size_t stride, std::size_t count, std::size_t dim,
+                            std::size_t lanes, const T* rescale, T* output_rows, const Ahead<T>& ahead);
+
+  // For keys that several threads share out: what two spans of keys gave becomes what both give. A span in which a lane sees no
+  // key leaves the other's bits as they are.
+
+  /// total and output[f][i] of two running softmaxes. A lane of one that has seen no key has sum 0.
+  void (*join_spans)(SoftmaxRows<T>& total, T* output, const SoftmaxRows<T>& part, const T* output_part, std::size_t dim,
+                     std::size_t lanes, bool natural);
+  /// output[f][i] += output_part[f][i] where a lane has seen a key (seen[i] not 0) in both; `seen` joins, too.
+  void (*add_spans)(T* seen, T* output, const T* seen_part, const T* output_part, std::size_t dim, std::size_t lanes);
 
   /// In place, for tests: exp2 of numbers <= 0, tanh.
   void (*exp2)(T* values, std::size_t rows);

@@ -27,23 +27,24 @@ inline constexpr size_t kSquare = 16 / sizeof(T);
 template <class T>
 using SquareVec = hn::Vec<SquareTag<T>>;
 
-template <class V>
-HWY_INLINE void transpose(V (&)[1]) {}
+/// Transposes the squares of vectors of one square or of several side by side, each square by itself.
+template <class D, class V>
+HWY_INLINE void transpose(D /*d*/, V (&)[1]) {}
 
 #if HWY_TARGET != HWY_SCALAR
-HWY_INLINE void transpose(SquareVec<double> (&row)[2]) {
-  const SquareTag<double> d;
-  const SquareVec<double> low = hn::InterleaveLower(d, row[0], row[1]);
+template <class D, class V>
+HWY_INLINE void transpose(D d, V (&row)[2]) {
+  const V low = hn::InterleaveLower(d, row[0], row[1]);
   row[1] = hn::InterleaveUpper(d, row[0], row[1]);
   row[0] = low;
 }
 
-HWY_INLINE void transpose(SquareVec<float> (&row)[4]) {
-  const SquareTag<float> d;
-  const SquareVec<float> a = hn::InterleaveLower(d, row[0], row[2]);
-  const SquareVec<float> b = hn::InterleaveLower(d, row[1], row[3]);
-  const SquareVec<float> e = hn::InterleaveUpper(d, row[0], row[2]);
-  const SquareVec<float> f = hn::InterleaveUpper(d, row[1], row[3]);
+template <class D, class V>
+HWY_INLINE void transpose(D d, V (&row)[4]) {
+  const V a = hn::InterleaveLower(d, row[0], row[2]);
+  const V b = hn::InterleaveLower(d, row[1], row[3]);
+  const V e = hn::InterleaveUpper(d, row[0], row[2]);
+  const V f = hn::InterleaveUpper(d, row[1], row[3]);
   row[0] = hn::InterleaveLower(d, a, b);
   row[1] = hn::InterleaveUpper(d, a, b);
   row[2] = hn::InterleaveLower(d, e, f);
@@ -62,7 +63,7 @@ void load_queries(const T* rows, size_t stride, size_t queries, size_t dim, T fa
     for (size_t f = 0; f < whole_dim; f += kS) {
       SquareVec<T> row[kS];
       for (size_t r = 0; r < kS; ++r) row[r] = hn::Mul(hn::LoadU(d, rows + (i + r) * stride + f), scale);
-      transpose(row);
+      transpose(d, row);
       for (size_t r = 0; r < kS; ++r) hn::Store(row[r], d, out + (f + r) * kLanes + i);
     }
     for (size_t f = whole_dim; f < dim; ++f)
@@ -99,7 +100,7 @@ void store_rows(const T* output, const T* divisor, size_t queries, size_t dim, T
         const SquareVec<T> number = hn::IfThenElse(hn::IsNaN(x), hn::Set(d, kNan<T>), x);
         row[r] = hn::IfThenElse(empty, hn::Zero(d), number);
       }
-      transpose(row);
+      transpose(d, row);
       for (size_t r = 0; r < kS; ++r) hn::StoreU(row[r], d, rows + (i + r) * dim + f);
     }
     for (size_t f = whole_dim; f < dim; ++f)

@@ -6,6 +6,8 @@
 #define ATTN_KERNELS_TABLE_INL_HPP
 #endif
 
+#include "kernels/few-inl.hpp"
+#include "kernels/join-inl.hpp"
 #include "kernels/product-inl.hpp"
 #include "kernels/rows-inl.hpp"
 #include "kernels/tile-inl.hpp"
@@ -44,6 +46,11 @@ inline constexpr KernelTable<T> kTable = {
     .value_product_select = value_product_select<T>,
     .all_finite = all_finite<T>,
     .store_rows = store_rows<T>,
+    .scale_rows = scale_rows<T>,
+    .few_score_product = few_score_product<T>,
+    .few_value_product = few_value_product<T>,
+    .join_spans = join_spans<T>,
+    .add_spans = add_spans<T>,
     .exp2 = exp2_rows<T>,
     .tanh = tanh_rows<T>,
 };

@@ -3,11 +3,16 @@
 
 #include "kernels/kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <vector>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace attn::kernels::test {
 
@@ -65,6 +70,42 @@ bool same_bits(const Lanes<T>& a, const Lanes<T>& b, std::size_t rows, std::size
     if (std::memcmp(a.get() + j * kLanes, b.get() + j * kLanes, lanes * sizeof(T)) != 0) return false;
   return true;
 }
+
+/// True when `count` elements are the same bits, or NaN in both: of two NaNs an addition keeps either.
+template <class T>
+bool same_numbers(const T* a, const T* b, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (!(std::isnan(a[i]) && std::isnan(b[i])) && std::memcmp(a + i, b + i, sizeof(T)) != 0) return false;
+  return true;
+}
+
+/// An array that ends where the process may not read: what reads beyond it dies.
+template <class T>
+class Fenced {
+ public:
+  explicit Fenced(const std::vector<T>& values) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = values.size() * sizeof(T);
+    const std::size_t pages = (bytes + page - 1) / page;
+    size_ = (pages + 1) * page;
+    memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+    char* const end = static_cast<char*>(memory_) + pages * page;
+    if (mprotect(end, page, PROT_NONE) != 0) throw std::bad_alloc();
+    data_ = reinterpret_cast<T*>(end - bytes);
+    std::copy(values.begin(), values.end(), data_);
+  }
+  ~Fenced() { munmap(memory_, size_); }
+  Fenced(const Fenced&) = delete;
+  Fenced& operator=(const Fenced&) = delete;
+
+  [[nodiscard]] T* get() const { return data_; }
+
+ private:
+  void* memory_;
+  std::size_t size_;
+  T* data_;
+};
 
 template <class T>
 std::vector<T> random_values(Random& random, std::size_t count, double scale = 1) {

@@ -1,0 +1,297 @@
+// The two products for few queries, as fast as keys and values come from memory: lanes are keys, then features.
+// Included once for each target.
+#if defined(ATTN_KERNELS_FEW_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef ATTN_KERNELS_FEW_INL_HPP
+#undef ATTN_KERNELS_FEW_INL_HPP
+#else
+#define ATTN_KERNELS_FEW_INL_HPP
+#endif
+
+#include "kernels/product-inl.hpp"
+#include "kernels/rows-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace attn::kernels::HWY_NAMESPACE {
+
+/// How far ahead of the products rows are asked for, in bytes. Nearer and farther are slower, and so is asking for a whole tile.
+inline constexpr size_t kFewDistance = 4096;
+
+/// The rows of a product and those of `ahead`, one after the other, asked for a fixed distance before they are needed.
+template <class T>
+class Stream {
+ public:
+  HWY_INLINE Stream(const T* rows, size_t stride, size_t count, size_t dim, const Ahead<T>& ahead)
+      : own_{rows, stride, count, dim}, ahead_(ahead), distance_(1 + kFewDistance / (1 + dim * sizeof(T))) {}
+
+  /// To be called when rows up to `row` are about to be read.
+  HWY_INLINE void advance(size_t row) {
+    const size_t end = row >= own_.count ? own_.count + HWY_MIN(distance_, ahead_.count) : row + distance_;
+    for (; next_ < HWY_MIN(end, own_.count); ++next_) ask(own_, next_);
+    for (; next_ < HWY_MIN(end, own_.count + ahead_.count); ++next_) ask(ahead_, next_ - own_.count);
+  }
+
+ private:
+  static HWY_INLINE void ask(const Ahead<T>& rows, size_t row) {
+    constexpr size_t kLine = 64 / sizeof(T);
+    for (size_t f = 0; f < rows.dim; f += kLine) hwy::Prefetch(rows.rows + row * rows.stride + f);
+  }
+
+  const Ahead<T> own_;
+  const Ahead<T>& ahead_;
+  const size_t distance_;
+  size_t next_ = distance_;  // the product before has asked for the first ones
+};
+
+/// One vector for each feature of a square: feature f + s of the rows row(0), row(1), .. in natural order.
+template <class D, class T, class Row>
+HWY_INLINE hn::Vec<D> square_pieces(D d, const Row& row, size_t first, size_t f) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(D()) > kSquare<T>) {
+    const hn::Half<D> half;
+    // Rows 4 apart (floats) lie in neighbouring squares, so that transposing the squares gives the natural order.
+    return hn::Combine(d, square_pieces<hn::Half<D>, T>(half, row, first + hn::MaxLanes(D()) / 2, f),
+                       square_pieces<hn::Half<D>, T>(half, row, first, f));
+  }
+#endif
+  return hn::LoadU(d, row(first) + f);
+}
+
+template <class T, class Row>
+HWY_INLINE void load_square(const Row& row, size_t f, Vec<T> (&column)[kSquare<T>]) {
+  const Tag<T> d;
+  ATTN_UNROLL
+  for (size_t r = 0; r < kSquare<T>; ++r) column[r] = square_pieces<Tag<T>, T>(d, row, r, f);
+  transpose(d, column);
+}
+
+/// sum[q] += key feature * query[q][f], for a square of features from f on, the first `from` of them left out.
+template <class T, size_t Q>
+HWY_INLINE void add_columns(const Vec<T> (&column)[kSquare<T>], size_t from, const T* const (&query)[Q], size_t f,
+                            Vec<T> (&sum)[Q]) {
+  const Tag<T> d;
+  ATTN_UNROLL
+  for (size_t s = 0; s < kSquare<T>; ++s) {
+    if (s < from) continue;
+    ATTN_UNROLL
+    for (size_t q = 0; q < Q; ++q) sum[q] = fused(column[s], hn::Set(d, query[q][f + s]), sum[q]);
+  }
+}
+
+/// Scores of kWidth keys against Q queries.
+template <class T, size_t Q, class Row>
+HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q], Vec<T> (&sum)[Q]) {
+  const Tag<T> d;
+  constexpr size_t kS = kSquare<T>;
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) sum[q] = hn::Zero(d);
+  Vec<T> column[kS];
+  size_t f = 0;
+  for (; f + kS <= dim; f += kS) {
+    load_square<T>(row, f, column);
+    add_columns<T, Q>(column, 0, query, f, sum);
+  }
+  if (f == dim) return;
+  if (dim >= kS) {  // the square that ends with the row, less what has been added
+    load_square<T>(row, dim - kS, column);
+    return add_columns<T, Q>(column, kS - (dim - f), query, dim - kS, sum);
+  }
+  for (; f < dim; ++f) {
+    HWY_ALIGN T gathered[kWidth<T>];
+    for (size_t k = 0; k < kWidth<T>; ++k) gathered[k] = row(k)[f];
+    ATTN_UNROLL
+    for (size_t q = 0; q < Q; ++q) sum[q] = fused(hn::Load(d, gathered), hn::Set(d, query[q][f]), sum[q]);
+  }
+}
+
+/// Into the lanes of the tile; `top` takes the largest of each lane, NaN left aside.
+template <class T, size_t Q>
+HWY_INLINE void few_store(const Vec<T> (&sum)[Q], size_t keys, T* tile, Vec<T> (&top)[Q]) {
+  const Tag<T> d;
+  HWY_ALIGN T scores[Q][kWidth<T>];
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) {
+    hn::Store(sum[q], d, scores[q]);
+    top[q] = larger(sum[q], top[q]);
+  }
+  for (size_t k = 0; k < keys; ++k) {
+    ATTN_UNROLL
+    for (size_t q = 0; q < Q; ++q) tile[k * kLanes + q] = scores[q][k];
+  }
+}
+
+/// The largest of a lane as a walk down the tile finds it, which matters for the sign of a zero only.
+template <class T>
+HWY_INLINE T few_maximum(const T* tile, size_t count, T largest, T maximum) {
+  if (largest != 0) return largest > maximum ? largest : maximum;
+  for (size_t j = 0; j < count; ++j) maximum = tile[j * kLanes] > maximum ? tile[j * kLanes] : maximum;
+  return maximum;
+}
+
+template <class T, size_t Q>
+void few_score_of(const T* keys, size_t stride, size_t count, size_t dim, const T* query_rows, size_t lanes, T* tile, T* maximum,
+                  const Ahead<T>& ahead) {
+  const Tag<T> d;
+  constexpr size_t kW = kWidth<T>;
+  const T* query[Q];
+  for (size_t q = 0; q < Q; ++q) query[q] = query_rows + HWY_MIN(q, lanes - 1) * dim;
+  Vec<T> top[Q];
+  Vec<T> sum[Q];
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) top[q] = hn::Set(d, -kInfinity<T>);
+  if (count < kW) {
+    few_scores<T, Q>([=](size_t k) { return keys + HWY_MIN(k, count - 1) * stride; }, dim, query, sum);
+    few_store<T, Q>(sum, count, tile, top);
+  } else {
+    Stream<T> stream(keys, stride, count, dim, ahead);
+    for (size_t next = 0; next < count; next += kW) {
+      // The last keys may be scored twice.
+      const size_t j = HWY_MIN(next, count - kW);
+      stream.advance(next + kW);
+      const T* first = keys + j * stride;
+      few_scores<T, Q>([=](size_t k) { return first + k * stride; }, dim, query, sum);
+      few_store<T, Q>(sum, kW, tile + j * kLanes, top);
+    }
+  }
+  if (maximum == nullptr) return;
+  for (size_t q = 0; q < HWY_MIN(Q, lanes); ++q)
+    maximum[q] = few_maximum(tile + q, count, hn::GetLane(hn::MaxOfLanes(d, top[q])), maximum[q]);
+}
+
+template <class T>
+void few_score_product(const T* keys, size_t stride, size_t count, size_t dim, const T* query_rows, size_t lanes, T* tile,
+                       T* maximum, const Ahead<T>& ahead) {
+  if (count == 0) return;
+  const auto run = lanes == 1   ? few_score_of<T, 1>
+                   : lanes == 2 ? few_score_of<T, 2>
+                   : lanes <= 4 ? few_score_of<T, 4>
+                                : few_score_of<T, 8>;
+  run(keys, stride, count, dim, query_rows, lanes, tile, maximum, ahead);
+}
+
+/// Rows of values taken at a time, and the features whose sums are held meanwhile, with room for one vector more.
+inline constexpr size_t kFewRows = 8;
+inline constexpr size_t kFewFeatures = 512;
+template <class T>
+inline constexpr size_t kFewSums = kFewFeatures + kWidth<T>;
+
+/// sums[q][f ..] += the rows' values * weights, for Q queries and V vectors of features. `fresh` begins at 0.
+template <class D, size_t Q, size_t V, class T>
+HWY_INLINE void few_value_panel(const T* HWY_RESTRICT weights, const T* HWY_RESTRICT values, size_t stride, size_t count,
+                                bool fresh, T* HWY_RESTRICT sums, size_t sums_stride) {
+  const D d;
+  constexpr size_t kW = hn::MaxLanes(D());
+  hn::Vec<D> sum[Q][V];
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) {
+    ATTN_UNROLL
+    for (size_t v = 0; v < V; ++v) sum[q][v] = fresh ? hn::Zero(d) : hn::LoadU(d, sums + q * sums_stride + v * kW);
+  }
+  for (size_t j = 0; j < count; ++j) {
+    hn::Vec<D> value[V];
+    ATTN_UNROLL
+    for (size_t v = 0; v < V; ++v) value[v] = hn::LoadU(d, values + j * stride + v * kW);
+    ATTN_UNROLL
+    for (size_t q = 0; q < Q; ++q) {
+      const hn::Vec<D> weight = hn::Set(d, weights[j * kLanes + q]);
+      ATTN_UNROLL
+      for (size_t v = 0; v < V; ++v) sum[q][v] = fused(value[v], weight, sum[q][v]);
+    }
+  }
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) {
+    ATTN_UNROLL
+    for (size_t v = 0; v < V; ++v) hn::StoreU(sum[q][v], d, sums + q * sums_stride + v * kW);
+  }
+}
+
+/// Vectors of features that Q queries take at a time: sums for all of them fit the registers.
+template <size_t Q>
+inline constexpr size_t kFewVectors = HWY_MAX(size_t{1}, HWY_MIN(size_t{8}, size_t{4} * kPanel / Q));
+
+/// All whole vectors of features of some rows, the widest panels first. Returns how many features those are.
+template <class D, size_t Q, size_t V, class T>
+HWY_INLINE size_t few_value_panels(size_t f, const T* weights, const T* values, size_t stride, size_t count, size_t dim,
+                                   bool fresh, T* sums) {
+  constexpr size_t kW = hn::MaxLanes(D());
+  for (; f + V * kW <= dim; f += V * kW)
+    few_value_panel<D, Q, V>(weights, values + f, stride, count, fresh, sums + f, kFewSums<T>);
+  if constexpr (V > 1) return few_value_panels<D, Q, V / 2>(f, weights, values, stride, count, dim, fresh, sums);
+  return f;
+}
+
+/// Values of up to kFewFeatures features, at least one vector of them. Rows are taken in blocks, so that all memory is read in
+/// order.
+template <class D, size_t Q, class T>
+HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes,
+                                const T* rescale, T* output_rows, size_t output_stride, Stream<T>* stream) {
+  constexpr size_t kW = hn::MaxLanes(D());
+  const D d;
+  HWY_ALIGN T sums[Q * kFewSums<T>];
+  const size_t whole = dim / kW * kW;
+  const size_t rest = dim - whole;
+  for (size_t j = 0; j < count; j += kFewRows) {
+    const size_t rows = HWY_MIN(kFewRows, count - j);
+    if (stream != nullptr) stream->advance(j + rows);
+    const T* block = values + j * stride;
+    const T* weight = weights + j * kLanes;
+    few_value_panels<D, Q, kFewVectors<Q>>(0, weight, block, stride, rows, dim, j == 0, static_cast<T*>(sums));
+    // The vector that ends with the row holds features of the one before it, too; they are left out below.
+    if (rest != 0) few_value_panel<D, Q, 1>(weight, block + dim - kW, stride, rows, j == 0, sums + whole, kFewSums<T>);
+  }
+  for (size_t q = 0; q < HWY_MIN(Q, lanes); ++q) {
+    T* out = output_rows + q * output_stride;
+    const T* sum = sums + q * kFewSums<T>;
+    const hn::Vec<D> factor = hn::Set(d, rescale[q]);
+    for (size_t f = 0; f < whole; f += kW) hn::StoreU(fused(hn::LoadU(d, out + f), factor, hn::LoadU(d, sum + f)), d, out + f);
+    const hn::CappedTag<T, 1> one;
+    for (size_t f = 0; f < rest; ++f) {
+      const auto x = hn::LoadU(one, sum + whole + kW - rest + f);
+      hn::StoreU(fused(hn::LoadU(one, out + whole + f), hn::Set(one, rescale[q]), x), one, out + whole + f);
+    }
+  }
+}
+
+template <class T, size_t Q>
+void few_value_of(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes, const T* rescale,
+                  T* output_rows, const Ahead<T>& ahead) {
+  Stream<T> all(values, stride, count, dim, ahead);
+  for (size_t f = 0; f < dim; f += kFewFeatures) {
+    const size_t width = HWY_MIN(dim - f, kFewFeatures);
+    Stream<T>* const stream = f == 0 ? &all : nullptr;
+    if (width >= kWidth<T>) {
+      few_value_chunk<Tag<T>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim, stream);
+    } else if (width >= kSquare<T>) {
+      few_value_chunk<SquareTag<T>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim, stream);
+    } else {
+      few_value_chunk<hn::CappedTag<T, 1>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim,
+                                              stream);
+    }
+  }
+}
+
+template <class T>
+void few_value_product(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes, const T* rescale,
+                       T* output_rows, const Ahead<T>& ahead) {
+  if (count == 0) return;
+  const auto run = lanes == 1   ? few_value_of<T, 1>
+                   : lanes == 2 ? few_value_of<T, 2>
+                   : lanes <= 4 ? few_value_of<T, 4>
+                                : few_value_of<T, 8>;
+  run(weights, values, stride, count, dim, lanes, rescale, output_rows, ahead);
+}
+
+template <class T>
+void scale_rows(const T* rows, size_t stride, size_t queries, size_t dim, T factor, T* out) {
+  const Tag<T> d;
+  for (size_t i = 0; i < queries; ++i) {
+    size_t f = 0;
+    for (; f + kWidth<T> <= dim; f += kWidth<T>)
+      hn::StoreU(hn::Mul(hn::LoadU(d, rows + i * stride + f), hn::Set(d, factor)), d, out + i * dim + f);
+    for (; f < dim; ++f) out[i * dim + f] = rows[i * stride + f] * factor;
+  }
+}
+
+}  // namespace attn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
