@@ -20,6 +20,7 @@ struct Execution {
   std::string isa;                               ///< vector target to force ("avx2"); empty takes the best
   const std::atomic<bool>* cancelled = nullptr;  ///< looked at between query blocks; true throws Error(interrupted)
   std::function<void(double)> progress;          ///< told the finished fraction now and then, from any thread; may be empty
+  bool map_masks = true;                         ///< find out first which tiles masks hide or leave open; false reads them all
 };
 
 /// Walks (batch, head, query) in float64 with one row of scores at a time: scores, logits and weights as in the formulas.

@@ -22,7 +22,8 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
                const Execution& execution) {
   Needs needs;
   for (const Observer<T>* observer : observers) needs |= observer->needs();
-  const TiledJob<T> job{plan, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
+  const BlockMap map = execution.map_masks ? BlockMap(plan, execution) : BlockMap();
+  const TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
   TiledPool<T> pool(plan.dims.head_dim, plan.dims.value_dim, plan.has_bias());
   for_each_query_block(
       plan.dims, kernels::kLanes, execution, [&](std::size_t batch, std::size_t head, std::size_t first, std::size_t queries) {

@@ -58,11 +58,17 @@ template <class T>
 template <class F>
 void TiledBlock<T>::for_each_tile(KeyRange within, F&& f) {
   for (std::size_t key = within.begin / kKeys * kKeys; key < within.end; key += kKeys) {
-    Keys keys{std::max(key, within.begin), std::min(key + kKeys, within.end), false};
+    Keys keys{std::max(key, within.begin), std::min(key + kKeys, within.end), false, Cover::open};
     keys.full = inner_begin_ <= keys.begin && keys.end <= inner_end_;
+    keys.cover = cover_of({keys.begin, keys.end});
     count_ = keys.count();
     f(static_cast<const Keys&>(keys));
   }
+}
+
+template <class T>
+Cover TiledBlock<T>::cover_of(KeyRange keys) const {
+  return job_.plan.may_hide() ? job_.map.cover(batch_, head_, 1, first_, queries_, keys) : Cover::open;
 }
 
 template <class T>
@@ -95,8 +101,17 @@ kernels::Ahead<T> TiledBlock<T>::values_of(const Keys& keys) const {
 template <class T>
 kernels::Ahead<T> TiledBlock<T>::next_keys(const Keys& keys) const {
   if (keys.end >= range_.end) return {};
+  const KeyRange next{keys.end, std::min(keys.end + kKeys, range_.end)};
+  if (cover_of(next) == Cover::hidden) return {};
   const engine::Rows<T>& rows = job_.operands.key;
-  return {rows.row(batch_, kv_head_, keys.end), rows.row_stride, std::min(range_.end - keys.end, kKeys), job_.plan.dims.head_dim};
+  return {rows.row(batch_, kv_head_, next.begin), rows.row_stride, next.end - next.begin, job_.plan.dims.head_dim};
+}
+
+template <class T>
+bool TiledBlock<T>::is_biased(const Keys& keys) const {
+  // Where logits themselves are the weights, adding 0 is seen: it makes 0 of -0.
+  const bool shows_zero = job_.plan.has_bias() && job_.settings.normalize == Normalizer::none;
+  return keys.cover != Cover::open || !job_.plan.slopes.empty() || shows_zero;
 }
 
 template <class T>
@@ -109,22 +124,24 @@ bool TiledBlock<T>::load_bias(const Keys& keys) {
 
 template <class T>
 bool TiledBlock<T>::logit_tile(const Keys& keys, bool negate, T* maximum) {
-  if (job_.settings.plain && keys.full) {
+  if (keys.cover == Cover::hidden) return false;
+  if (job_.settings.plain && keys.full && keys.cover == Cover::open) {
     raw_tile(keys, maximum);
     return true;
   }
-  if (job_.plan.has_bias() && !load_bias(keys)) return false;
+  const bool biased = is_biased(keys);
+  if (biased && !load_bias(keys)) return false;
   raw_tile(keys, nullptr);
   LogitStage<T> stage = job_.settings.scores;
   stage.cap = job_.settings.cap;
   stage.negate = negate;
-  apply_bias_and_interval(keys, stage, maximum);
+  apply_bias_and_interval(keys, biased, stage, maximum);
   return true;
 }
 
 template <class T>
-void TiledBlock<T>::apply_bias_and_interval(const Keys& keys, LogitStage<T> stage, T* maximum) {
-  if (job_.plan.has_bias()) stage.bias = space_.bias.get();
+void TiledBlock<T>::apply_bias_and_interval(const Keys& keys, bool biased, LogitStage<T> stage, T* maximum) {
+  if (biased) stage.bias = space_.bias.get();
   if (!keys.full) {
     for (std::size_t i = 0; i < kLanes; ++i) {
       const KeyRange own = i < queries_ ? lane_range_[i] : KeyRange{};
@@ -190,7 +207,7 @@ void TiledBlock<T>::weigh_tile(bool final) {
 /// Masked values must not be read into the sum; 0 * NaN would be. Looks at the values only where some pair may be masked.
 template <class T>
 bool TiledBlock<T>::needs_select(const Keys& keys) {
-  if (keys.full && !job_.plan.may_hide()) return false;
+  if (keys.full && keys.cover == Cover::open) return false;
   const engine::Rows<T>& rows = job_.operands.value;
   if (k_.all_finite(rows.row(batch_, kv_head_, keys.begin), rows.row_stride, count_, job_.plan.dims.value_dim)) return false;
   if (space_.visible == nullptr) space_.visible = std::make_unique<AlignedArray<T>>(TiledWorkspace<T>::kTile);
@@ -299,8 +316,9 @@ void TiledBlock<T>::hand_out_scores() {
     }
     if (job_.needs.capped_scores) hand(&Needs::capped_scores, &Observer<T>::capped_scores);
     if (!job_.needs.masked_scores) return;
-    if (job_.plan.has_bias()) load_bias(keys);
-    apply_bias_and_interval(keys, {}, nullptr);
+    const bool biased = job_.plan.has_bias();
+    if (biased) load_bias(keys);
+    apply_bias_and_interval(keys, biased, {}, nullptr);
     k_.finish_tile(space_.tile.get(), count_, queries_, nullptr);
     hand(&Needs::masked_scores, &Observer<T>::masked_scores);
   });

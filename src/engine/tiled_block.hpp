@@ -1,6 +1,7 @@
 // One block of queries in the tiled engine: its passes over the keys it can see.
 #pragma once
 
+#include "engine/block_map.hpp"
 #include "engine/observer.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
@@ -18,6 +19,7 @@ namespace attn::engine {
 template <class T>
 struct TiledJob {
   const Plan& plan;
+  const BlockMap& map;  ///< of the plan's masks
   const Operands<T>& operands;
   std::span<Observer<T>* const> observers;
   Needs needs;
@@ -36,11 +38,12 @@ class TiledBlock {
 
  private:
   using Softmax = kernels::SoftmaxRows<T>;
-  /// Keys [begin, end) of one key block; `full` when range() leaves them to all queries.
+  /// Keys [begin, end) of one key block; `full` when range() leaves them to all queries, `cover` what the masks do to them.
   struct Keys {
     std::size_t begin;
     std::size_t end;
     bool full;
+    Cover cover;
     [[nodiscard]] std::size_t count() const noexcept { return end - begin; }
   };
 
@@ -53,11 +56,14 @@ class TiledBlock {
   /// What the products of this tile should fetch for the ones after them.
   [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
   [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
+  [[nodiscard]] Cover cover_of(KeyRange keys) const;
+  /// True when the tile has a bias to add: of its masks, or of ALiBi.
+  [[nodiscard]] bool is_biased(const Keys& keys) const;
   /// The bias of the tile. False when masks hide all of it.
   bool load_bias(const Keys& keys);
   /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
   bool logit_tile(const Keys& keys, bool negate, T* maximum);
-  void apply_bias_and_interval(const Keys& keys, kernels::LogitStage<T> stage, T* maximum);
+  void apply_bias_and_interval(const Keys& keys, bool biased, kernels::LogitStage<T> stage, T* maximum);
   void start(Softmax& rows, bool with_one);
   /// The running softmax of the logits themselves, without values.
   void statistics_pass();

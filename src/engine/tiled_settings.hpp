@@ -21,7 +21,7 @@ struct TiledSettings {
   Normalizer normalize;
   bool distance;   ///< the raw tile is a squared distance, not a product
   bool natural;    ///< logits are natural; else log2(e) is in the query's factor and exp is exp2 without a multiplication
-  bool plain;      ///< the raw tile holds the logits, if nothing of it is masked
+  bool plain;      ///< the raw tile holds the logits, if masks and range leave it open
   T query_factor;  ///< multiplied into the transposed queries
   T score_factor;  ///< the same for raw scores, which are always natural
   kernels::LogitStage<T> scores;  ///< raw tile to scale-and-temperature stage
@@ -36,7 +36,7 @@ TiledSettings<T>::TiledSettings(const Plan& plan) : normalize(plan.options.norma
   const bool folds = score == Score::dot || score == Score::scaled;
   const bool exponential = normalize == Normalizer::softmax || normalize == Normalizer::softmax1 || is_double();
   natural = !(folds && exponential && cap == 0 && !plan.has_bias());
-  plain = !natural && normalize != Normalizer::softmax1;
+  plain = folds && cap == 0 && plan.slopes.empty() && (normalize == Normalizer::softmax || is_double());
   score_factor = folds ? static_cast<T>(plan.factor) : T(1);
   query_factor = natural ? score_factor : static_cast<T>(plan.factor * std::numbers::log2e);
   scores.clamp = score == Score::cosine;
