@@ -13,6 +13,8 @@ const std::vector<Command>& commands() {
 
       convert_command(), info_command(),        gen_command(), mask_command(),   compare_command(),
 
+      bench_command(),
+
       help_command(),    completions_command(), man_command(),
   };
   return list;

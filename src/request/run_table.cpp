@@ -239,9 +239,11 @@ void add_heads(Table<R>& t) {
                       .group = kHeads,
                       .help = "heads packed side by side in the last dimension of 2-D and 3-D arrays (0: one head)"},
                      [](auto& s) -> auto& { return s.heads; }));
-  t.push_back(row<R>(
-      {.name = "kv-heads", .metavar = "H", .group = kHeads, .help = "heads of key and value, a divisor of --heads (0: as many)"},
-      [](auto& s) -> auto& { return s.kv_heads; }));
+  t.push_back(row<R>({.name = "kv-heads",
+                      .metavar = "H",
+                      .group = kHeads,
+                      .help = "heads of key and value, a divisor of the query's (0: as many)"},
+                     [](auto& s) -> auto& { return s.kv_heads; }));
   t.push_back(row<R>(
       {.name = "past-key", .metavar = "F", .group = kHeads, .help = "keys put before the keys: [batch, kv_heads, length, dim]"},
       [](auto& s) -> auto& { return s.past_key; }));
