@@ -63,17 +63,20 @@ const Table<InfoSettings>& info_table() {
 Status info(const InfoSettings& settings, Console& console) {
   if (settings.files.empty()) throw Error(Status::usage, "which file?", "attn info FILE...");
   std::vector<analysis::ArrayReport> reports;
+  std::vector<analysis::LayersReport> layers;
   for (const std::string& file : settings.files) {
     for (analysis::ArrayReport& report :
          analysis::inspect(FileName::parse(file), settings.reading.options(DType::f32), settings.stats, console))
       reports.push_back(std::move(report));
+    if (settings.to == InfoFormat::csv) continue;
+    if (auto found = analysis::attention_layers(FileName::parse(file), console)) layers.push_back(std::move(*found));
   }
   switch (settings.to) {
     case InfoFormat::text:
-      console.print(analysis::inspect_text(reports));
+      console.print(analysis::inspect_text(reports) + analysis::layers_text(layers));
       break;
     case InfoFormat::json:
-      console.print(analysis::inspect_json(reports));
+      console.print(analysis::inspect_json(reports, layers));
       break;
     case InfoFormat::csv:
       console.print(analysis::inspect_csv(reports));
@@ -93,7 +96,11 @@ Command info_command() {
        .example = "attn info weights.npz:Wq",
        .description =
            "Rows are the last axis, columns its entries; min, mean and max are those of the finite numbers. Integer and "
-           "bool arrays with at most 16 different values have them counted."},
+           "bool arrays with at most 16 different values have them counted. Of checkpoints (safetensors, NPZ, or the "
+           "*.index.json of one "
+           "in parts) the attention layers are listed: what to give --params-prefix, the naming scheme, the heads where "
+           "config.json or "
+           "the tensors tell them, and the widths of the projections."},
       info_table, info);
 }
 

@@ -11,3 +11,8 @@ find_package(AttnLibcsv REQUIRED)
 
 # fast_float is headers only.
 find_path(ATTN_FAST_FLOAT_INCLUDE fast_float/fast_float.h REQUIRED)
+
+# OpenBLAS is loaded when it is first needed (docs/decisions/0007-openblas-when-needed.md): its header, and the name to load.
+find_path(ATTN_CBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas openblas-pthread REQUIRED)
+set(ATTN_OPENBLAS_NAME libopenblas.so.0 CACHE STRING "The OpenBLAS library as the dynamic loader finds it")
+mark_as_advanced(ATTN_CBLAS_INCLUDE)

@@ -61,13 +61,15 @@ std::vector<ArrayReport> inspect(const FileName& name, const ReadOptions& option
     reports.back().notes = keeper.notes;
     return reports;
   }
-  const std::vector<ArrayEntry> entries = list_arrays(name, options, keeper);
+  const bool is_index = name.path.ends_with(".index.json");
+  const std::vector<ArrayEntry> entries =
+      is_index ? model::ParameterFile(name.text(), keeper).entries() : list_arrays(name, options, keeper);
   for (const ArrayEntry& entry : entries) {
     if (!name.selector.empty() && !entry.name.empty() && entry.name != name.selector) continue;
     reports.push_back(report_of(name.path, entry));
   }
   for (ArrayReport& report : reports) {
-    if ((reports.size() > 1 && !all) || !report.entry.refusal.empty()) continue;
+    if (is_index || (reports.size() > 1 && !all) || !report.entry.refusal.empty()) continue;
     FileName one = name;
     if (!report.entry.name.empty()) one.selector = report.entry.name;
     report.description = describe(read_array(one, options, keeper).array);

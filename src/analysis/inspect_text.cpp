@@ -71,9 +71,9 @@ std::string table(const std::vector<const ArrayReport*>& rows) {
   }
   std::string text;
   for (const ArrayReport* r : rows) {
-    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {} bytes, {}{}{}\n", title(*r), widest, r->entry.type_name, widest_type,
-                        to_string(r->entry.shape), widest_shape, r->bytes, r->entry.storage, r->entry.refusal.empty() ? "" : "; ",
-                        r->entry.refusal);
+    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {} bytes{}{}{}{}\n", title(*r), widest, r->entry.type_name, widest_type,
+                        to_string(r->entry.shape), widest_shape, r->bytes, r->entry.storage.empty() ? "" : ", ", r->entry.storage,
+                        r->entry.refusal.empty() ? "" : "; ", r->entry.refusal);
   }
   return text;
 }
@@ -100,6 +100,32 @@ Json description_json(const Description& d) {
           {"warnings", warnings(d)}};
 }
 
+Json layer_json(const LayerReport& layer) {
+  Json json{{"prefix", layer.prefix}};
+  if (!layer.problem.empty()) json["problem"] = layer.problem;
+  if (!layer.set) return json;
+  const model::AttentionSet& set = *layer.set;
+  json["scheme"] = set.scheme->name;
+  const auto head_number = [&](std::size_t model::HeadCounts::*number) {
+    return layer.heads ? Json((*layer.heads).*number) : Json(nullptr);
+  };
+  json["heads"] = head_number(&model::HeadCounts::heads);
+  json["kv_heads"] = head_number(&model::HeadCounts::kv_heads);
+  json["head_dim"] = head_number(&model::HeadCounts::head_dim);
+  json["value_dim"] = head_number(&model::HeadCounts::value_dim);
+  json["heads_from"] = layer.heads ? Json(layer.heads->source) : Json(nullptr);
+  const auto widths = [](model::Widths w) { return Json{{"in", w.in}, {"out", w.out}}; };
+  json["query"] = widths(set.query);
+  json["key"] = widths(set.key);
+  json["value"] = widths(set.value);
+  json["output"] = widths(set.output);
+  json["biases"] = set.has_bias();
+  Json tensors = Json::array();
+  for (const model::NamedRole& tensor : set.tensors) tensors.push_back(tensor.name);
+  json["tensors"] = std::move(tensors);
+  return json;
+}
+
 /// A cell of text, quoted where it must be.
 std::string cell(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
@@ -123,7 +149,7 @@ std::string inspect_text(const std::vector<ArrayReport>& reports) {
   return text + table(listed);
 }
 
-std::string inspect_json(const std::vector<ArrayReport>& reports) {
+std::string inspect_json(const std::vector<ArrayReport>& reports, const std::vector<LayersReport>& layers) {
   Json all = Json::array();
   for (const ArrayReport& r : reports) {
     Json one{{"file", r.file},   {"array", r.entry.name},      {"dtype", r.entry.type_name}, {"shape", r.entry.shape},
@@ -131,6 +157,13 @@ std::string inspect_json(const std::vector<ArrayReport>& reports) {
              {"notes", r.notes}};
     if (!r.entry.refusal.empty()) one["refusal"] = r.entry.refusal;
     if (r.description) one.update(description_json(*r.description));
+    all.push_back(std::move(one));
+  }
+  for (const LayersReport& report : layers) {
+    Json list = Json::array();
+    for (const LayerReport& layer : report.layers) list.push_back(layer_json(layer));
+    Json one{{"file", report.file}, {"attention_layers", std::move(list)}};
+    if (!report.config.empty()) one["config"] = report.config;
     all.push_back(std::move(one));
   }
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
