@@ -1,6 +1,7 @@
 // One block of queries in the tiled engine: tiles of logits, the running normalizer, the value product.
 #include "engine/tiled_block.hpp"
 
+#include "engine/keep_bits.hpp"
 #include "engine/logarithm.hpp"
 
 #include <algorithm>
@@ -129,10 +130,15 @@ bool TiledBlock<T>::logit_tile(const Keys& keys, bool negate, T* maximum) {
     raw_tile(keys, maximum);
     return true;
   }
-  const bool biased = is_biased(keys);
+  LogitStage<T> stage = job_.settings.scores;
+  const bool selects = job_.settings.selects && keys.cover != Cover::open;
+  const bool biased = !selects && is_biased(keys);
+  if (selects) {
+    if (!fill_keep_bits(job_.plan, batch_, head_, first_, queries_, keys.begin, {keep_, count_})) return false;
+    stage.keep = keep_;
+  }
   if (biased && !load_bias(keys)) return false;
   raw_tile(keys, nullptr);
-  LogitStage<T> stage = job_.settings.scores;
   stage.cap = job_.settings.cap;
   stage.negate = negate;
   apply_bias_and_interval(keys, biased, stage, maximum);

@@ -104,6 +104,7 @@ class TiledBlock {
   alignas(64) T divisor_[kernels::kLanes] = {};
   alignas(64) T lane_begin_[kernels::kLanes] = {};
   alignas(64) T lane_end_[kernels::kLanes] = {};
+  std::uint64_t keep_[kernels::kKeys] = {};
   std::uint8_t is_empty_[kernels::kLanes] = {};
   double log_sum_exp_[kernels::kLanes] = {};
 };

@@ -4,6 +4,7 @@
 #include "engine/plan.hpp"
 #include "kernels/kernels.hpp"
 
+#include <algorithm>
 #include <numbers>
 
 namespace attn::engine {
@@ -22,6 +23,7 @@ struct TiledSettings {
   bool distance;   ///< the raw tile is a squared distance, not a product
   bool natural;    ///< logits are natural; else log2(e) is in the query's factor and exp is exp2 without a multiplication
   bool plain;      ///< the raw tile holds the logits, if masks and range leave it open
+  bool selects;    ///< masks only hide, so that bits will do; where logits are the weights, adding 0 makes 0 of -0, and is done
   T query_factor;  ///< multiplied into the transposed queries
   T score_factor;  ///< the same for raw scores, which are always natural
   kernels::LogitStage<T> scores;  ///< raw tile to scale-and-temperature stage
@@ -37,6 +39,8 @@ TiledSettings<T>::TiledSettings(const Plan& plan) : normalize(plan.options.norma
   const bool exponential = normalize == Normalizer::softmax || normalize == Normalizer::softmax1 || is_double();
   natural = !(folds && exponential && cap == 0 && !plan.has_bias());
   plain = folds && cap == 0 && plan.slopes.empty() && (normalize == Normalizer::softmax || is_double());
+  const auto adds = [](const MaskPart& part) { return part.kind == MaskKind::add; };
+  selects = plan.may_hide() && plan.slopes.empty() && normalize != Normalizer::none && std::ranges::none_of(plan.masks, adds);
   score_factor = folds ? static_cast<T>(plan.factor) : T(1);
   query_factor = natural ? score_factor : static_cast<T>(plan.factor * std::numbers::log2e);
   scores.clamp = score == Score::cosine;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -26,7 +27,8 @@ struct LogitStage {
   const T* bias = nullptr;   ///< a tile that is added, -inf where it masks
   const T* begin = nullptr;  ///< [kLanes], with `end`: lane i sees the rows begin[i] <= j < end[i]
   const T* end = nullptr;
-  bool negate = false;  ///< of what is not masked
+  const std::uint64_t* keep = nullptr;  ///< [keys]: lane i sees row j where bit i of keep[j] is set
+  bool negate = false;                  ///< of what is not masked
 };
 
 /// Rows that a product fetches into the cache while it computes, for the product after it. None: rows is null.

@@ -8,6 +8,9 @@
 
 #include "kernels/math-inl.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
 
@@ -30,7 +33,16 @@ HWY_INLINE Vec<T> shaped(const LogitStage<T>& stage, Vec<T> x) {
   return x;
 }
 
-template <class T, bool kShape, bool kBias, bool kInterval>
+/// x where the bits from `lane` on say so, else masked.
+template <class T>
+HWY_INLINE Vec<T> kept(std::uint64_t bits, size_t lane, Vec<T> x) {
+  const std::uint64_t own = bits >> lane;
+  std::uint8_t bytes[sizeof(own)];
+  std::memcpy(bytes, &own, sizeof(own));
+  return hn::IfThenElse(hn::LoadMaskBits(Tag<T>(), bytes), x, masked_value<T>());
+}
+
+template <class T, bool kShape, bool kBias, bool kInterval, bool kKeep>
 struct LogitPanel {
   template <size_t N>
   static void run(size_t lane, const LogitStage<T>* stage, size_t count, T* tile, T* maximum, T* seen) {
@@ -59,6 +71,7 @@ struct LogitPanel {
           const auto inside = hn::And(hn::Ge(row, hn::Load(d, stage->begin + at)), hn::Lt(row, hn::Load(d, stage->end + at)));
           x = hn::IfThenElse(inside, x, masked);
         }
+        if constexpr (kKeep) x = kept<T>(stage->keep[j], at, x);
         const auto hidden = hn::Eq(x, masked);
         any[v] = hn::IfThenElse(hidden, any[v], hn::Set(d, T(1)));
         if (stage->negate) x = hn::IfThenElse(hidden, masked, hn::Neg(x));
@@ -77,10 +90,14 @@ struct LogitPanel {
 
 template <class T, bool kShape, bool kBias>
 HWY_INLINE void logits_of(const LogitStage<T>& stage, size_t count, size_t lanes, T* tile, T* maximum, T* seen) {
-  if (stage.begin != nullptr) {
-    for_panels<T, LogitPanel<T, kShape, kBias, true>>(lanes, &stage, count, tile, maximum, seen);
+  if (stage.begin != nullptr && stage.keep != nullptr) {
+    for_panels<T, LogitPanel<T, kShape, kBias, true, true>>(lanes, &stage, count, tile, maximum, seen);
+  } else if (stage.begin != nullptr) {
+    for_panels<T, LogitPanel<T, kShape, kBias, true, false>>(lanes, &stage, count, tile, maximum, seen);
+  } else if (stage.keep != nullptr) {
+    for_panels<T, LogitPanel<T, kShape, kBias, false, true>>(lanes, &stage, count, tile, maximum, seen);
   } else {
-    for_panels<T, LogitPanel<T, kShape, kBias, false>>(lanes, &stage, count, tile, maximum, seen);
+    for_panels<T, LogitPanel<T, kShape, kBias, false, false>>(lanes, &stage, count, tile, maximum, seen);
   }
 }
 

@@ -78,7 +78,7 @@ std::vector<Lanes<T>> all_of(const KernelTable<T>& table, const Lanes<T>& raw, c
 TEST_CASE_TEMPLATE("every vector target makes the same bits of a tile", T, float, double) {
   for (const std::size_t keys : {std::size_t{1}, std::size_t{5}, std::size_t{95}, kKeys}) {
     for (const std::size_t lanes : {1U, 7U, 16U, 17U, 33U, 63U, 64U}) {
-      for (unsigned option = 0; option < 64; ++option) {
+      for (unsigned option = 0; option < 128; ++option) {
         Random random(keys * 10000 + lanes * 100 + option);
         const Lanes<T> raw = random_tile<T>(random, keys, (option & 1U) != 0);
         const Lanes<T> bias = random_tile<T>(random, keys, false);
@@ -97,6 +97,10 @@ TEST_CASE_TEMPLATE("every vector target makes the same bits of a tile", T, float
           stage.begin = begin.get();
           stage.end = end.get();
         }
+        std::vector<std::uint64_t> keep(keys);
+        for (std::uint64_t& bits : keep)
+          bits = random.below(1U << 31U) << 33U ^ random.below(1U << 31U) << 13U ^ random.below(1U << 31U);
+        if ((option & 64U) != 0) stage.keep = keep.data();
         stage.negate = option % 3 == 0;
         const bool natural = option % 2 == 0;
         const auto wanted = all_of(*available<T>().back(), raw, stage, keys, lanes, natural);
@@ -135,6 +139,8 @@ TEST_CASE_TEMPLATE("logits: order of the stages, masks select", T, float, double
     stage.bias = bias.get();
     stage.begin = begin.get();
     stage.end = end.get();
+    const std::uint64_t keep[3] = {~std::uint64_t{1U << 5U}, ~std::uint64_t{0}, std::uint64_t{1} << 63U | 1U};
+    stage.keep = keep;
     stage.negate = true;
     table->logits(stage, 3, kLanes, tile.get(), top.get(), seen.get());
     const double x = -(8 * std::tanh(2.0 * -3 / 8) + 1);
@@ -143,6 +149,11 @@ TEST_CASE_TEMPLATE("logits: order of the stages, masks select", T, float, double
     CHECK(tile.at(0, 3) == -kInf<T>);
     CHECK(std::isfinite(tile.at(1, 3)));
     CHECK(tile.at(2, 3) == -kInf<T>);
+    CHECK(tile.at(0, 5) == -kInf<T>);
+    CHECK(tile.at(1, 5) == tile.at(0, 0));
+    CHECK(tile.at(2, 5) == -kInf<T>);
+    CHECK(tile.at(2, 62) == -kInf<T>);
+    CHECK(tile.at(2, 63) == tile.at(0, 0));
     CHECK(top.at(0, 0) == tile.at(0, 0));
     CHECK(top.at(0, 4) == -kInf<T>);
     CHECK(seen.at(0, 0) == 1);
