@@ -113,7 +113,7 @@ TEST_CASE("the JSON of a description is JSON, whatever the file is called and ho
   test::spill(file, "nan,inf\n");
   test::RecordingReporter reporter;
   const auto reports = inspect(FileName::parse(file), {}, false, reporter);
-  const auto json = nlohmann::json::parse(inspect_json(reports));
+  const auto json = nlohmann::json::parse(inspect_json(reports, {}));
   REQUIRE(json.size() == 1);
   CHECK(json[0]["mean"] == "nan");
   CHECK(json[0]["nan"] == 1);
