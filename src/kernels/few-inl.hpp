@@ -9,37 +9,68 @@
 
 #include "kernels/product-inl.hpp"
 #include "kernels/rows-inl.hpp"
+#include "kernels/tile-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
 
-/// How far ahead of the products rows are asked for, in bytes. Nearer and farther are slower, and so is asking for a whole tile.
-inline constexpr size_t kFewDistance = 4096;
+/// How far ahead of the products rows are asked for, in bytes. Nearer is slower, and so is asking for a whole tile at once.
+inline constexpr size_t kFewDistance = 8192;
 
-/// The rows of a product and those of `ahead`, one after the other, asked for a fixed distance before they are needed.
+/// The rows of a product and those of `ahead`, one after the other, asked for line by line a fixed distance before they are
+/// needed.
 template <class T>
 class Stream {
  public:
   HWY_INLINE Stream(const T* rows, size_t stride, size_t count, size_t dim, const Ahead<T>& ahead)
-      : own_{rows, stride, count, dim}, ahead_(ahead), distance_(1 + kFewDistance / (1 + dim * sizeof(T))) {}
+      : rows_(rows),
+        stride_(stride),
+        dim_(dim),
+        count_(count),
+        ahead_(ahead),
+        distance_(1 + kFewDistance / (1 + dim * sizeof(T))) {
+    end_ = count + HWY_MIN(distance_, ahead.count);
+    enter(distance_);  // the product before has asked for the first ones
+  }
 
-  /// To be called when rows up to `row` are about to be read.
+  /// Asks for the next lines.
+  HWY_INLINE void lines(size_t wanted) {
+    for (size_t i = 0; i < wanted; ++i) {
+      if (at_ >= stop_) {
+        if (row_ >= end_) return;
+        enter(row_ + 1);
+        if (at_ >= stop_) return;
+      }
+      __builtin_prefetch(at_, 0, 2);  // into the second cache: the first holds the tile
+
+      at_ += 64 / sizeof(T);
+    }
+  }
+
+  /// Asks for what has not yet been asked for and will be needed within the distance, when all before `row` has been read.
   HWY_INLINE void advance(size_t row) {
-    const size_t end = row >= own_.count ? own_.count + HWY_MIN(distance_, ahead_.count) : row + distance_;
-    for (; next_ < HWY_MIN(end, own_.count); ++next_) ask(own_, next_);
-    for (; next_ < HWY_MIN(end, own_.count + ahead_.count); ++next_) ask(ahead_, next_ - own_.count);
+    while (row_ < HWY_MIN(row >= count_ ? end_ : row + distance_, end_)) lines(1);
   }
 
  private:
-  static HWY_INLINE void ask(const Ahead<T>& rows, size_t row) {
-    constexpr size_t kLine = 64 / sizeof(T);
-    for (size_t f = 0; f < rows.dim; f += kLine) hwy::Prefetch(rows.rows + row * rows.stride + f);
+  HWY_INLINE void enter(size_t row) {
+    row_ = row;
+    const bool own = row < count_;
+    const T* const base = own ? rows_ + row * stride_ : ahead_.rows + (row - count_) * ahead_.stride;
+    at_ = base;
+    stop_ = row < end_ ? base + (own ? dim_ : ahead_.dim) : base;
   }
 
-  const Ahead<T> own_;
+  const T* const rows_;
+  const size_t stride_;
+  const size_t dim_;
+  const size_t count_;
   const Ahead<T>& ahead_;
   const size_t distance_;
-  size_t next_ = distance_;  // the product before has asked for the first ones
+  size_t end_;     ///< rows to be asked for by this product, counted from its own first
+  size_t row_;     ///< the row at hand
+  const T* at_;    ///< its next line
+  const T* stop_;  ///< its end
 };
 
 /// One vector for each feature of a square: feature f + s of the rows row(0), row(1), .. in natural order.
@@ -79,7 +110,7 @@ HWY_INLINE void add_columns(const Vec<T> (&column)[kSquare<T>], size_t from, con
 
 /// Scores of kWidth keys against Q queries.
 template <class T, size_t Q, class Row>
-HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q], Vec<T> (&sum)[Q]) {
+HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q], Stream<T>& stream, Vec<T> (&sum)[Q]) {
   const Tag<T> d;
   constexpr size_t kS = kSquare<T>;
   ATTN_UNROLL
@@ -89,6 +120,7 @@ HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q
   for (; f + kS <= dim; f += kS) {
     load_square<T>(row, f, column);
     add_columns<T, Q>(column, 0, query, f, sum);
+    stream.lines(HWY_MAX(size_t{1}, kWidth<T> * kS * sizeof(T) / 64));  // as many as have just been read
   }
   if (f == dim) return;
   if (dim >= kS) {  // the square that ends with the row, less what has been added
@@ -138,18 +170,19 @@ void few_score_of(const T* keys, size_t stride, size_t count, size_t dim, const 
   Vec<T> sum[Q];
   ATTN_UNROLL
   for (size_t q = 0; q < Q; ++q) top[q] = hn::Set(d, -kInfinity<T>);
+  Stream<T> stream(keys, stride, count, dim, ahead);
   if (count < kW) {
-    few_scores<T, Q>([=](size_t k) { return keys + HWY_MIN(k, count - 1) * stride; }, dim, query, sum);
+    few_scores<T, Q>([=](size_t k) { return keys + HWY_MIN(k, count - 1) * stride; }, dim, query, stream, sum);
     few_store<T, Q>(sum, count, tile, top);
+    stream.advance(count);
   } else {
-    Stream<T> stream(keys, stride, count, dim, ahead);
     for (size_t next = 0; next < count; next += kW) {
       // The last keys may be scored twice.
       const size_t j = HWY_MIN(next, count - kW);
-      stream.advance(next + kW);
       const T* first = keys + j * stride;
-      few_scores<T, Q>([=](size_t k) { return first + k * stride; }, dim, query, sum);
+      few_scores<T, Q>([=](size_t k) { return first + k * stride; }, dim, query, stream, sum);
       few_store<T, Q>(sum, kW, tile + j * kLanes, top);
+      stream.advance(next + kW);
     }
   }
   if (maximum == nullptr) return;
@@ -278,6 +311,34 @@ void few_value_product(const T* weights, const T* values, size_t stride, size_t 
                    : lanes <= 4 ? few_value_of<T, 4>
                                 : few_value_of<T, 8>;
   run(weights, values, stride, count, dim, lanes, rescale, output_rows, ahead);
+}
+
+/// exp(logit - maximum) of one lane of a tile, in a row of its own first.
+template <class T, bool kNatural>
+HWY_INLINE void few_exponentials(const T* tile, size_t count, T maximum, T* HWY_RESTRICT row) {
+  const Tag<T> d;
+  const Vec<T> top = usable<T>(hn::Set(d, maximum));
+  for (size_t j = 0; j < count; ++j) row[j] = tile[j * kLanes];
+  for (size_t j = 0; j < count; j += kWidth<T>) hn::Store(exp_below<T, kNatural, true>(hn::Load(d, row + j), top), d, row + j);
+}
+
+template <class T>
+void few_softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+  // From two lanes on, a vector of lanes is as good.
+  if (lanes > 1) return softmax_step(tile, count, lanes, natural, rows);
+  HWY_ALIGN T row[kKeys] = {};
+  if (natural) {
+    few_exponentials<T, true>(tile, count, rows.next[0], row);
+  } else {
+    few_exponentials<T, false>(tile, count, rows.next[0], row);
+  }
+  T sum = 0;
+  for (size_t j = 0; j < count; ++j) {
+    sum += row[j];
+    tile[j * kLanes] = row[j];
+  }
+  HWY_ALIGN T sums[kWidth<T>] = {sum};
+  join_step(static_cast<const T*>(sums), lanes, natural, rows);
 }
 
 template <class T>

@@ -105,6 +105,8 @@ struct KernelTable {
   /// What score_product gives, for queries as scale_rows makes them, [lanes][dim].
   void (*few_score_product)(const T* keys, std::size_t stride, std::size_t count, std::size_t dim, const T* query_rows,
                             std::size_t lanes, T* tile, T* maximum, const Ahead<T>& ahead);
+  /// What softmax_step gives.
+  void (*few_softmax_step)(T* tile, std::size_t count, std::size_t lanes, bool natural, SoftmaxRows<T>& rows);
   /// What value_product gives, for an output of [lanes][dim]. load_queries(rows, dim, lanes, dim, 1, ..) makes [dim][kLanes] of
   /// it.
   void (*few_value_product)(const T* weights, const T* values, std::size_t stride, std::size_t count, std::size_t dim,

@@ -48,6 +48,7 @@ inline constexpr KernelTable<T> kTable = {
     .store_rows = store_rows<T>,
     .scale_rows = scale_rows<T>,
     .few_score_product = few_score_product<T>,
+    .few_softmax_step = few_softmax_step<T>,
     .few_value_product = few_value_product<T>,
     .join_spans = join_spans<T>,
     .add_spans = add_spans<T>,

@@ -182,11 +182,10 @@ void exponentials(T* tile, size_t count, size_t lanes, bool natural, const T* ma
   exp_tile(tile, count, lanes, natural, maximum, static_cast<T*>(nullptr));
 }
 
+/// What a tile's sums do to the running ones; maximum becomes next.
 template <class T>
-void softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+HWY_INLINE void join_step(const T* sums, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
   const Tag<T> d;
-  HWY_ALIGN T sums[kLanes];
-  exp_tile(tile, count, lanes, natural, static_cast<const T*>(rows.next), static_cast<T*>(sums));
   for (size_t i = 0; i < lanes; i += kWidth<T>) {
     const Vec<T> next = hn::Load(d, rows.next + i);
     const Vec<T> last = hn::Load(d, rows.maximum + i);
@@ -196,6 +195,13 @@ void softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows
     hn::Store(fused(hn::Load(d, rows.sum + i), rescale, hn::Load(d, sums + i)), d, rows.sum + i);
     hn::Store(next, d, rows.maximum + i);
   }
+}
+
+template <class T>
+void softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+  HWY_ALIGN T sums[kLanes];
+  exp_tile(tile, count, lanes, natural, static_cast<const T*>(rows.next), static_cast<T*>(sums));
+  join_step(static_cast<const T*>(sums), lanes, natural, rows);
 }
 
 template <class T>

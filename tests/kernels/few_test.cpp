@@ -130,6 +130,40 @@ TEST_CASE_TEMPLATE("few queries: the values of the tile kernels, read inside the
   }
 }
 
+TEST_CASE_TEMPLATE("few queries: the softmax of the tile kernels", T, float, double) {
+  for (const auto* table : available<T>()) {
+    for (std::size_t keys = 1; keys <= kKeys; ++keys) {
+      for (const std::size_t lanes : {1U, 2U, 3U, 8U}) {
+        Random random(keys * 10 + lanes);
+        Lanes<T> tile(keys);
+        SoftmaxRows<T> rows = {};
+        for (std::size_t i = 0; i < lanes; ++i) {
+          for (std::size_t j = 0; j < keys; ++j)
+            tile.at(j, i) = random.below(9) == 0 ? -kInf<T> : static_cast<T>(random.normal());
+          if (keys % 7 == 3) tile.at(random.below(keys), i) = kInf<T>;
+          if (keys % 7 == 5) tile.at(random.below(keys), i) = std::numeric_limits<T>::quiet_NaN();
+          rows.maximum[i] = keys % 3 == 0 ? -kInf<T> : T(1);
+          rows.next[i] = keys % 7 == 3 ? kInf<T> : T(keys % 2);
+          rows.sum[i] = static_cast<T>(random.uniform());
+          if (keys % 7 == 6) rows.maximum[i] = rows.next[i] = -kInf<T>;
+        }
+        for (const bool natural : {false, true}) {
+          Lanes<T> wanted(tile);
+          SoftmaxRows<T> wanted_rows = rows;
+          table->softmax_step(wanted.get(), keys, lanes, natural, wanted_rows);
+          Lanes<T> few(tile);
+          SoftmaxRows<T> few_rows = rows;
+          table->few_softmax_step(few.get(), keys, lanes, natural, few_rows);
+          CHECK(same_rows(few, wanted, keys, lanes));
+          CHECK(same_numbers(few_rows.sum, wanted_rows.sum, lanes));
+          CHECK(same_numbers(few_rows.maximum, wanted_rows.maximum, lanes));
+          CHECK(same_numbers(few_rows.rescale, wanted_rows.rescale, lanes));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("few queries: which zero is the largest", T, float, double) {
   for (const auto* table : available<T>()) {
     for (std::size_t first = 0; first < 40; ++first) {
