@@ -52,8 +52,9 @@ SHAPES = [
 
 
 class Attn:
-    def __init__(self, program):
+    def __init__(self, program, processor):
         self.program = program
+        self.processor = processor
 
     def prepare(self, shape, threads):
         sizes = ",".join(map(str, shape["sizes"]))
@@ -72,15 +73,18 @@ class Attn:
         return json.loads(output)
 
     def run(self, seconds):
-        """Shortest and median seconds of a slice."""
+        """Shortest and median seconds of a slice (of processor time, attn says the shortest only)."""
         record = self.bench(max(1, round(seconds / self.seconds)))
         self.seconds = record["seconds_min"]
         self.record["peak_gflops"] = max(self.record["peak_gflops"], record["peak_gflops"])
+        if self.processor:
+            return record["processor_seconds_min"], record["processor_seconds_min"]
         return record["seconds_min"], record["seconds_median"]
 
 
 class Peer:
-    def __init__(self, name):
+    def __init__(self, name, processor):
+        self.processor = processor
         peer = pathlib.Path(__file__).with_name("peer.py")
         self.name = name
         self.process = subprocess.Popen(
@@ -102,8 +106,8 @@ class Peer:
         return self.answer["way"] is not None
 
     def run(self, seconds):
-        times = self.ask({"do": "run", "seconds": seconds})["times"]
-        return min(times), statistics.median(times)
+        times = self.ask({"do": "run", "seconds": seconds, "processor": self.processor})["times"]
+        return min(times), min(times) if self.processor else statistics.median(times)
 
     def close(self):
         self.process.send_signal(signal.SIGCONT)
@@ -201,10 +205,12 @@ def heading(attn, isa, cores, load, options):
     version = subprocess.run([attn, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     peers = ", ".join(f"{shown} {importlib.metadata.version(package)}" for package, shown in
                       {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "numpy": "NumPy"}.items())
+    seconds = "Seconds are minima of processor time" if options.processor_time else "Seconds are minima"
+    pairs = "shortest times" if options.processor_time else "medians"
     return (
         f"{processor()}, {cores} core{'s' if cores > 1 else ''}; {version} ({isa}), {peers}; float32, {options.rounds} rounds of "
-        f"slices of {options.seconds:g} s in turn; load of the machine at the start {load:.1f}. Seconds are minima; the last two columns say how many times as long the better "
-        f"peer takes: by minima, and as the median over the rounds of the ratio of medians.\n"
+        f"slices of {options.seconds:g} s in turn; load of the machine at the start {load:.1f}. {seconds}; the last two columns "
+        f"say how many times as long the better peer takes: by minima, and as the median over the rounds of the ratio of {pairs}.\n"
     )
 
 
@@ -223,11 +229,16 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="turns of each program (default: 7)")
     parser.add_argument("--seconds", type=float, help="length of a turn (default: 0.3)")
     parser.add_argument("--threads", help="numbers of threads, as 1,4 (default: 1 and all cores)")
+    parser.add_argument("--processor-time", action="store_true", help="count processor time, with one thread: for busy machines")
     parser.add_argument("--write", metavar="DOCUMENT", help="put the tables between the marks of this document, not out")
     parser.add_argument("--only", default="", help="shapes whose name contains this")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.1 if options.quick else 0.3)
+    if options.processor_time and options.threads not in (None, "1"):
+        parser.error("--processor-time goes with --threads 1: waiting threads count, too")
+    if options.processor_time:
+        options.threads = "1"
     return options
 
 
@@ -241,8 +252,8 @@ def main():
     if options.write:
         around_marks(options.write)  # said now, and not after ten minutes
     load = os.getloadavg()[0]
-    attn = Attn(options.attn)
-    peers = [Peer(name) for name in PEERS]
+    attn = Attn(options.attn, options.processor_time)
+    peers = [Peer(name, options.processor_time) for name in PEERS]
     try:
         tables, ways, isa = [], set(), ""
         for threads in counts:
