@@ -152,6 +152,10 @@ def compare(shape, threads, attn, peers, rounds, seconds):
     }
 
 
+def three_digits(x):
+    return f"{x:.0f}" if x >= 99.95 else f"{x:.3g}"
+
+
 def rate(result, name):
     """GFLOP/s, or GB/s where there is one query: then memory is what counts."""
     if name not in result["minima"]:
@@ -159,11 +163,11 @@ def rate(result, name):
     seconds = result["minima"][name]
     if result["shape"]["sizes"][2] == 1:
         return f"{result['bytes'] / seconds * 1e-9:.1f} GB/s"
-    return f"{result['flops'] / seconds * 1e-9:.0f}"
+    return three_digits(result["flops"] / seconds * 1e-9)
 
 
 def milliseconds(result, name):
-    return f"{result['minima'][name] * 1e3:.3g}" if name in result["minima"] else "–"
+    return three_digits(result["minima"][name] * 1e3) if name in result["minima"] else "–"
 
 
 def geometric_mean(values):
@@ -185,7 +189,7 @@ def table(results, threads):
         cells.append("" if result["shape"]["sizes"][2] == 1 else share)
         for peer in PEERS:
             cells += [milliseconds(result, peer), rate(result, peer)]
-        cells += [f"{result['by_minima']:.2f}", f"{result['by_pairs']:.2f}"]
+        cells += [three_digits(result["by_minima"]), three_digits(result["by_pairs"])]
         lines.append(f"| {' | '.join(cells)} |")
     # A window is another amount of work for a peer that computes what it then hides.
     alike = [result for result in results if not result["shape"]["window"]]
