@@ -189,7 +189,7 @@ def table(results, threads):
         cells.append("" if result["shape"]["sizes"][2] == 1 else share)
         for peer in PEERS:
             cells += [milliseconds(result, peer), rate(result, peer)]
-        cells += [three_digits(result["by_minima"]), three_digits(result["by_pairs"])]
+        cells += [f"{result[column]:.{2 if result[column] < 9.995 else 0}f}" for column in ("by_minima", "by_pairs")]
         lines.append(f"| {' | '.join(cells)} |")
     # A window is another amount of work for a peer that computes what it then hides.
     alike = [result for result in results if not result["shape"]["window"]]
