@@ -1,4 +1,5 @@
 // The program's entry: finds the command, and is the only place that catches and that decides the exit status.
+#include "cli/blas.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/overview.hpp"
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
   // A limit on file sizes is an error of writing like any other.
   attn::cli::set_handler(SIGXFSZ, SIG_IGN);
   attn::cli::set_handler(SIGBUS, on_lost_input);
+  attn::cli::tune_blas_when_it_loads();
   attn::cli::Console console;
   Status status = Status::defect;
   try {

@@ -87,13 +87,14 @@ Command multihead_command() {
   return make_command<RunRequest>({.name = "multihead",
                                    .group = kGroup,
                                    .summary = "attention with several heads packed side by side",
-                                   .usage = "attn multihead [X] --heads H [options]",
+                                   .usage = "attn multihead [X] --heads H | --params F [options]",
                                    .example = "attn multihead x.npy --heads 8 --weights w.npy -o y.npy",
-                                   .description = "attn run that requires --heads."},
+                                   .description = "attn run that requires --heads or --params."},
                                   request::run_table, [](RunRequest& r, Console& console) {
-                                    if (r.heads == 0)
+                                    if (r.heads == 0 && r.params.empty())
                                       throw Error(Status::usage,
-                                                  "attn multihead needs --heads: how many heads share the last dimension");
+                                                  "attn multihead needs --heads: how many heads share the last dimension, or "
+                                                  "--params: projections");
                                     return execute(r, console);
                                   });
 }

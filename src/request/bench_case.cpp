@@ -156,7 +156,7 @@ engine::Inputs bench_inputs(const BenchCase& c, Array query, Array key, Array va
 }
 
 AttentionOptions bench_options(const BenchCase& c, Reporter& reporter) {
-  AttentionOptions options = c.request.run.attention;
+  AttentionOptions options = c.request.run.attention_options();
   options.query_offset = read_query_offset(c.request.run, reporter);
   return options;
 }

@@ -78,9 +78,11 @@ Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType compu
   // The tile of scores and the transposed blocks of the tiled engine; whole rows of the reference.
   const std::uint64_t block = is_tiled ? 3 * 96 * 64 + 3 * 64 * (d.head_dim + d.value_dim) : 4 * d.kv_len + d.value_dim;
   e.working_bytes += threads * item * block;
+  if (inputs.projection) e.working_bytes += inputs.projection->working_bytes(threads);
   e.output_bytes = output_bytes;
   e.visible_pairs = plan.visible_pairs();
   e.flops = 2.0 * e.visible_pairs * static_cast<double>(d.head_dim + d.value_dim);
+  if (inputs.projection) e.flops += inputs.projection->flops();
   return e;
 }
 

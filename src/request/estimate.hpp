@@ -15,7 +15,7 @@ struct Estimate {
   std::uint64_t working_bytes = 0;  ///< widened, rotated or joined copies, and the threads' tiles
   std::uint64_t output_bytes = 0;   ///< all outputs, those written into mapped files too
   double visible_pairs = 0;
-  double flops = 0;  ///< 2 * visible pairs * (head_dim + value_dim)
+  double flops = 0;  ///< 2 * visible pairs * (head_dim + value_dim), and 2 * rows * in * out for each projection
 
   [[nodiscard]] std::uint64_t total_bytes() const noexcept { return input_bytes + working_bytes + output_bytes; }
 };

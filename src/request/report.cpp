@@ -28,6 +28,27 @@ Json file_json(const std::string& role, const std::string& file, const Shape& sh
   return {{"role", role}, {"file", file}, {"shape", shape}, {"dtype", dtype_name(dtype)}};
 }
 
+/// What was recognized in --params.
+Json parameters_json(const Projection& projection) {
+  const model::AttentionSet& set = projection.parameters().set;
+  const model::HeadCounts& heads = projection.heads();
+  Json tensors = Json::array();
+  for (const model::NamedRole& tensor : set.tensors) tensors.push_back(tensor.name);
+  const auto widths = [](model::Widths w) { return Json{{"in", w.in}, {"out", w.out}}; };
+  return {{"prefix", set.prefix},
+          {"scheme", set.scheme->name},
+          {"heads", heads.heads},
+          {"kv_heads", heads.kv_heads},
+          {"heads_from", heads.source.empty() ? Json(nullptr) : Json(heads.source)},
+          {"config", projection.config() ? Json(projection.config()->path) : Json(nullptr)},
+          {"query", widths(set.query)},
+          {"key", widths(set.key)},
+          {"value", widths(set.value)},
+          {"output", widths(set.output)},
+          {"biases", set.has_bias()},
+          {"tensors", std::move(tensors)}};
+}
+
 /// The largest resident set this process has had.
 std::uint64_t peak_bytes() {
   rusage usage{};
@@ -48,27 +69,28 @@ std::string report_json(const RunRecord& record) {
   Json outputs = Json::array();
   for (const OutputPlan& p : record.outputs) outputs.push_back(file_json(p.role, p.file, p.shape, p.dtype));
   const engine::Dims& d = record.plan->dims;
-  const Json report{{"version", ATTN_VERSION},
-                    {"options", options},
-                    {"inputs", inputs},
-                    {"outputs", outputs},
-                    {"shape",
-                     {{"batch", d.batch},
-                      {"heads", d.heads},
-                      {"kv_heads", d.kv_heads},
-                      {"q_len", d.q_len},
-                      {"kv_len", d.kv_len},
-                      {"head_dim", d.head_dim},
-                      {"value_dim", d.value_dim}}},
-                    {"seconds",
-                     {{"read", record.seconds.read},
-                      {"attend", record.seconds.attend},
-                      {"write", record.seconds.write},
-                      {"total", record.seconds.total}}},
-                    {"flops", record.estimate.flops},
-                    {"peak_bytes", peak_bytes()},
-                    {"threads", record.request.threads},
-                    {"isa", record.isa}};
+  Json report{{"version", ATTN_VERSION},
+              {"options", options},
+              {"inputs", inputs},
+              {"outputs", outputs},
+              {"shape",
+               {{"batch", d.batch},
+                {"heads", d.heads},
+                {"kv_heads", d.kv_heads},
+                {"q_len", d.q_len},
+                {"kv_len", d.kv_len},
+                {"head_dim", d.head_dim},
+                {"value_dim", d.value_dim}}},
+              {"seconds",
+               {{"read", record.seconds.read},
+                {"attend", record.seconds.attend},
+                {"write", record.seconds.write},
+                {"total", record.seconds.total}}},
+              {"flops", record.estimate.flops},
+              {"peak_bytes", peak_bytes()},
+              {"threads", record.request.threads},
+              {"isa", record.isa}};
+  if (record.inputs->projection) report["parameters"] = parameters_json(*record.inputs->projection);
   // File names may hold any bytes; JSON holds text.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -91,6 +113,7 @@ std::string plan_text(const RunRecord& record, double expected_seconds) {
   for (const auto& [role, loaded] : record.inputs->files)
     text += fmt::format("  {} {} {} {}\n", role, loaded.name.text(), to_string(loaded.array.shape()),
                         dtype_name(loaded.array.dtype()));
+  if (record.inputs->projection) text += fmt::format("parameters: {}\n", record.inputs->projection->summary());
   text += "outputs:\n";
   for (const OutputPlan& p : record.outputs)
     text += fmt::format("  {} {} {} {}, {}\n", p.role, p.file, to_string(p.shape), dtype_name(p.dtype),

@@ -46,7 +46,8 @@ void announce_nan(bool nan_came_out, bool is_explained, const engine::Plan& plan
                   const RunRequest& request, Reporter& reporter) {
   const bool looks_anyway = plan.options.combine == Combine::rows;  // they show a value's NaN nowhere the watch looks
   if (!nan_came_out && !looks_anyway) return;
-  const std::string found = engine::first_visible_nan(plan, inputs.inputs);
+  std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
+  if (found.empty()) found = engine::first_visible_nan(plan, inputs.inputs);
   if (!found.empty() && request.nan == NanPolicy::error)
     throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
   if (!found.empty()) reporter.warn(found + ": a NaN that no mask hides; what it reaches is NaN");
@@ -87,6 +88,11 @@ RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engi
   r.dtype = inputs.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
   if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
   if (r.threads == 0) r.threads = context.cores;
+  if (r.attention.rope != RopePairing::none) r.rope_base = plan.options.rope_base;
+  if (inputs.projection) {
+    r.heads = inputs.projection->heads().heads;
+    r.kv_heads = inputs.projection->heads().kv_heads;
+  }
   r.attention.scale = plan.factor * plan.options.temperature;
   if (r.query_offset.empty() && !plan.query_offset.empty()) r.query_offset = std::to_string(plan.query_offset.front());
   record.isa = r.engine == EngineChoice::tiled ? engine::selected_isa(r.isa) : "none";
@@ -100,6 +106,9 @@ template <class T, class D>
 void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files, const Outputs& report) {
   const engine::Plan& plan = *record.plan;
   engine::Findings findings;
+  engine::Execution execution{
+      .threads = record.request.threads, .isa = record.request.isa, .cancelled = context.cancelled, .progress = {}};
+  if (inputs.projection) inputs.projection->project(execution, arithmetic_of(record.request));
   const engine::Operands<T> operands = engine::prepare<T>(plan, inputs.inputs, findings);
   announce_zero_vectors(findings, record.request, context.reporter);
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
@@ -113,13 +122,14 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   const bool sums_rows = plan.options.combine == Combine::sum;
   analysis::NanWatch<T> nan(plan, writes("output") && sums_rows);
   if (writes("output") || writes("weights") || writes("scores") || writes("lse")) observers.push_back(&nan);
-  const engine::Execution execution{
-      .threads = record.request.threads, .isa = record.request.isa, .cancelled = context.cancelled, .progress = context.progress};
+  execution.progress = context.progress;
   if (record.request.engine == EngineChoice::tiled) {
     if constexpr (std::is_same_v<T, D>) engine::run_tiled<T>(plan, operands, observers, execution);
   } else if constexpr (std::is_same_v<T, double>) {
     engine::run_reference(plan, operands, observers, execution);
   }
+  execution.progress = {};
+  outputs.finish(execution);
   const bool asked_for_nan = plan.options.zero_vectors == Policy::nan && findings.zero_queries + findings.zero_keys > 0;
   announce_nan(nan.seen(), asked_for_nan, plan, inputs, record.request, context.reporter);
   announce_empty(empty, plan, context.reporter);

@@ -16,7 +16,9 @@ namespace {
 /// The files of one request. Each is read once; standard input is read last, when the type of text numbers is known.
 class InputFiles {
  public:
-  InputFiles(const RunRequest& request, Reporter& reporter) : request_(request), reporter_(reporter) {}
+  /// `holds_double`: a file that is not among these does.
+  InputFiles(const RunRequest& request, Reporter& reporter, bool holds_double = false)
+      : request_(request), reporter_(reporter), holds_double_(holds_double) {}
 
   /// Registers a file under its role; empty text is "not given". Main inputs obey --from.
   void want(const std::string& role, const std::string& text, bool main_input) {
@@ -81,7 +83,7 @@ class InputFiles {
   const RunRequest& request_;
   Reporter& reporter_;
   std::vector<Wanted> wanted_;
-  bool holds_double_ = false;
+  bool holds_double_;
 };
 
 engine::NamedArray named(const std::string& role, const Loaded* loaded) {
@@ -110,7 +112,9 @@ void check_arguments(const RunRequest& r) {
   if (!r.input.empty() && !r.query.empty())
     throw Error(Status::usage, fmt::format("X ('{}') is the query already: --query names another", r.input));
   check_standard_input(r);
-  if (r.kv_heads != 0 && r.heads == 0)
+  if (r.params.empty() && !r.params_prefix.empty())
+    throw Error(Status::usage, "--params-prefix goes with --params: the file whose names it precedes");
+  if (r.kv_heads != 0 && r.heads == 0 && r.params.empty())
     throw Error(Status::usage, "--kv-heads goes with --heads: how many heads the queries have");
   if (r.mask_type != MaskType::automatic && r.mask.empty()) throw Error(Status::usage, "--mask-type goes with --mask");
 }
@@ -132,6 +136,14 @@ void read_ids(const RunRequest& r, bool self_attention, Reporter& reporter, RunI
   }
 }
 
+/// From here on the engine's inputs are the projected ones, and the residual is added behind the output projection.
+void use_projection(const RunRequest& r, RunInputs& result) {
+  const auto& config = result.projection->config();
+  if (!r.rope_base && config && config->rope_base) result.options.rope_base = *config->rope_base;
+  result.options.residual = false;
+  result.projection->take_over(result.inputs, r.engine == EngineChoice::reference ? DType::f64 : result.compute);
+}
+
 }  // namespace
 
 RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
@@ -139,7 +151,9 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   const std::string query = r.input.empty() ? r.query : r.input;
   const std::string key = r.key.empty() ? query : r.key;
   const std::string value = r.value.empty() ? key : r.value;
-  InputFiles files(r, reporter);
+  RunInputs result;
+  if (!r.params.empty()) result.projection = std::make_shared<Projection>(r, reporter);
+  InputFiles files(r, reporter, result.projection && result.projection->holds_double());
   files.want("query", query, true);
   files.want("key", key, true);
   files.want("value", value, true);
@@ -148,7 +162,6 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   files.want("mask", r.mask, false);
   files.want("bias", r.bias, false);
 
-  RunInputs result;
   result.compute = files.read_all();
   InputFiles others(r, reporter);
   others.want("segments", r.segments, false);
@@ -175,11 +188,14 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
     in.masks.push_back(understand_bias(*bias, r.treat_below, reporter));
   }
   in.key_lengths = read_key_lengths(r, reporter);
-  result.options = r.attention;
+  result.options = r.attention_options();
+  if (result.projection) use_projection(r, result);
   result.options.query_offset = read_query_offset(r, reporter);
   read_ids(r, r.key.empty() && r.past_key.empty(), reporter, result);
   result.files = files.all();
   for (auto& file : others.all()) result.files.push_back(std::move(file));
+  if (!result.projection) return result;
+  for (auto& file : result.projection->files()) result.files.push_back(std::move(file));
   return result;
 }
 

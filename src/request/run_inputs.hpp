@@ -2,10 +2,12 @@
 #pragma once
 
 #include "engine/inputs.hpp"
+#include "request/projection.hpp"
 #include "request/run_request.hpp"
 
 #include <attn/io.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,7 +16,9 @@ namespace attn::request {
 /// What was read for one run.
 struct RunInputs {
   engine::Inputs inputs;
-  AttentionOptions options;  ///< with the query offset read
+  AttentionOptions options;  ///< with the query offset read; a residual that comes behind an output projection is not among them
+  /// null without --params. Until its project() was called, query, key and value have the projected shapes and no values.
+  std::shared_ptr<Projection> projection = nullptr;
   DType compute = DType::f32;
   std::vector<std::string> ids;
   std::vector<std::string> key_ids;

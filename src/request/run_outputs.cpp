@@ -36,13 +36,14 @@ Shape output_shape(const RunRequest& request, const RunInputs& inputs, const eng
     shape.push_back(d.value_dim);
     return shape;
   }
+  const std::size_t width = inputs.projection ? inputs.projection->output_width() : d.heads * d.value_dim;
   switch (inputs.inputs.query.array.rank()) {
     case 4:
       return {d.batch, d.heads, d.q_len, d.value_dim};
     case 3:
-      return {d.batch, d.q_len, d.heads * d.value_dim};
+      return {d.batch, d.q_len, width};
     default:
-      return {d.q_len, d.heads * d.value_dim};
+      return {d.q_len, width};
   }
 }
 
@@ -172,12 +173,25 @@ D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
 
 template <class T, class D>
 void RunOutputs<T, D>::add_output(const OutputPlan& p) {
-  if (request_.attention.combine == Combine::rows) {
+  if (inputs_.projection) {
+    const engine::Dims& d = plan_.dims;
+    heads_output_ = Array(dtype_of<T>, {d.batch * d.q_len, d.heads * d.value_dim});
+    projected_output_ = add_file(p, false);
+    observers_.push_back(std::make_unique<analysis::OutputWriter<T, T>>(
+        plan_, operands_, heads_output_.template mutable_values<T>().data(), output_strides(inputs_, d)));
+  } else if (request_.attention.combine == Combine::rows) {
     observers_.push_back(std::make_unique<analysis::WeightedRowsWriter<T, D>>(plan_, operands_, add_file(p, false)));
   } else {
     observers_.push_back(std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, add_file(p, false),
                                                                         output_strides(inputs_, plan_.dims)));
   }
+}
+
+template <class T, class D>
+void RunOutputs<T, D>::finish(const engine::Execution& execution) const {
+  if (projected_output_ == nullptr) return;
+  inputs_.projection->project_output<T, D>(heads_output_, request_.attention.residual, projected_output_, execution,
+                                           arithmetic_of(request_));
 }
 
 template <class T, class D>

@@ -36,6 +36,8 @@ class RunOutputs {
              const std::vector<OutputPlan>& planned, Outputs& files);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
+  /// What is left to do when the engine has finished: the output projection.
+  void finish(const engine::Execution& execution) const;
 
  private:
   void add_output(const OutputPlan& planned);
@@ -50,6 +52,8 @@ class RunOutputs {
   const engine::Operands<T>& operands_;
   Outputs& files_;
   std::vector<std::unique_ptr<engine::Observer<T>>> observers_;
+  Array heads_output_;             ///< with an output projection: what goes into it, [batch * q_len, heads * value_dim] of T
+  D* projected_output_ = nullptr;  ///< and where it goes
 };
 
 }  // namespace attn::request

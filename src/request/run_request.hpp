@@ -41,8 +41,11 @@ struct RunRequest {
   WeightsForm weights_form = WeightsForm::wide;
 
   AttentionOptions attention;
+  std::optional<double> rope_base;  ///< default: that of config.json beside the parameters, else attention.rope_base
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
+  std::string params;         ///< a file of parameters; empty: inputs are not projected
+  std::string params_prefix;  ///< what stands before the names of one layer
   std::string mask;
   MaskType mask_type = MaskType::automatic;
   std::string bias;
@@ -66,6 +69,13 @@ struct RunRequest {
   ReadingSettings reading;
   WritingSettings writing;
   CommonSettings common;
+
+  /// `attention` with the options that stand in members of their own.
+  [[nodiscard]] AttentionOptions attention_options() const {
+    AttentionOptions options = attention;
+    if (rope_base) options.rope_base = *rope_base;
+    return options;
+  }
 };
 
 [[nodiscard]] const Table<RunRequest>& run_table();

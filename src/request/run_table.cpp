@@ -226,8 +226,13 @@ void add_masks(Table<R>& t) {
   t.push_back(row<R>(
       {.name = "rope", .metavar = "PAIRS", .group = kMasks, .help = "rotary positions on query and key; how features are paired"},
       [](auto& s) -> auto& { return s.attention.rope; }));
-  t.push_back(row<R>({.name = "rope-base", .metavar = "B", .group = kMasks, .help = "base of the rotary frequencies"},
-                     [](auto& s) -> auto& { return s.attention.rope_base; }));
+  t.push_back(row<R>({.name = "rope-base",
+                      .metavar = "B",
+                      .group = kMasks,
+                      .help = "base of the rotary frequencies",
+                      .details = "With --params the default is that of config.json beside the file, when it has one.",
+                      .fallback = "10000"},
+                     [](auto& s) -> auto& { return s.rope_base; }));
   t.push_back(
       row<R>({.name = "rope-dim", .metavar = "N", .group = kMasks, .help = "features that rotate, from the first (0: all)"},
              [](auto& s) -> auto& { return s.attention.rope_dim; }));
@@ -244,6 +249,21 @@ void add_heads(Table<R>& t) {
                       .group = kHeads,
                       .help = "heads of key and value, a divisor of the query's (0: as many)"},
                      [](auto& s) -> auto& { return s.kv_heads; }));
+  t.push_back(row<R>(
+      {.name = "params",
+       .metavar = "F",
+       .group = kHeads,
+       .help = "projections W_q, W_k, W_v, W_o and their biases: a safetensors or NPZ file",
+       .details =
+           "The names of PyTorch, BERT, Llama, GPT-2, BART and DistilBERT are known, and plain Wq Wk Wv Wo bq bk bv bo (weights "
+           "[in, out]). Heads come from --heads or config.json beside the file, key and value heads from the widths. The file "
+           "may be the *.index.json of a checkpoint in parts."},
+      [](auto& s) -> auto& { return s.params; }));
+  t.push_back(row<R>({.name = "params-prefix",
+                      .metavar = "P",
+                      .group = kHeads,
+                      .help = "what stands before the names of one layer (attn info lists the layers)"},
+                     [](auto& s) -> auto& { return s.params_prefix; }));
   t.push_back(row<R>(
       {.name = "past-key", .metavar = "F", .group = kHeads, .help = "keys put before the keys: [batch, kv_heads, length, dim]"},
       [](auto& s) -> auto& { return s.past_key; }));

@@ -60,14 +60,14 @@ TEST_CASE("every row is complete") {
 
 TEST_CASE("the flags of the contract are in the table") {
   for (const char* name :
-       {"query",        "key",          "value",     "output",     "weights",     "scores",        "lse",
-        "scores-stage", "weights-form", "score",     "scale",      "temperature", "softcap",       "normalize",
-        "combine",      "mask",         "mask-type", "causal",     "window",      "query-offset",  "key-lengths",
-        "segments",     "key-segments", "bias",      "alibi",      "rope",        "rope-base",     "rope-dim",
-        "heads",        "kv-heads",     "past-key",  "past-value", "present-key", "present-value", "residual",
-        "empty-rows",   "zero-vectors", "ids",       "key-ids",    "dtype",       "engine",        "threads",
-        "max-memory",   "dry-run",      "report",    "from",       "to",          "delimiter",     "header",
-        "nan",          "quiet"})
+       {"query",         "key",          "value",      "output",        "weights",     "scores",       "lse",
+        "scores-stage",  "weights-form", "score",      "scale",         "temperature", "softcap",      "normalize",
+        "combine",       "mask",         "mask-type",  "causal",        "window",      "query-offset", "key-lengths",
+        "segments",      "key-segments", "bias",       "alibi",         "rope",        "rope-base",    "rope-dim",
+        "heads",         "kv-heads",     "params",     "params-prefix", "past-key",    "past-value",   "present-key",
+        "present-value", "residual",     "empty-rows", "zero-vectors",  "ids",         "key-ids",      "dtype",
+        "engine",        "threads",      "max-memory", "dry-run",       "report",      "from",         "to",
+        "delimiter",     "header",       "nan",        "quiet"})
     (void)row_of(name);
   CHECK_EQ(row_of("query").option.letter, 'q');
   CHECK_EQ(row_of("key").option.letter, 'k');
@@ -77,14 +77,18 @@ TEST_CASE("the flags of the contract are in the table") {
 
 TEST_CASE("the defaults are the contract's") {
   const std::map<std::string, std::string> defaults{
-      {"output", "-"},        {"scores-stage", "raw"},  {"weights-form", "wide"}, {"score", "scaled"},    {"scale", ""},
-      {"temperature", "1"},   {"softcap", "0"},         {"normalize", "softmax"}, {"combine", "sum"},     {"mask-type", "auto"},
-      {"causal", ""},         {"window", ""},           {"rope", "none"},         {"rope-base", "10000"}, {"rope-dim", "0"},
-      {"empty-rows", "zero"}, {"zero-vectors", "zero"}, {"dtype", "auto"},        {"engine", "auto"},     {"query-offset", ""}};
+      {"output", "-"},          {"scores-stage", "raw"}, {"weights-form", "wide"}, {"score", "scaled"}, {"scale", ""},
+      {"temperature", "1"},     {"softcap", "0"},        {"normalize", "softmax"}, {"combine", "sum"},  {"mask-type", "auto"},
+      {"causal", ""},           {"window", ""},          {"rope", "none"},         {"rope-dim", "0"},   {"empty-rows", "zero"},
+      {"zero-vectors", "zero"}, {"dtype", "auto"},       {"engine", "auto"},       {"query-offset", ""}};
   for (const auto& [name, text] : defaults) {
     INFO(name);
     CHECK_EQ(shown(row_of(name), {}), text);
   }
+  // Without a default of its own: config.json may have one.
+  CHECK_EQ(shown(row_of("rope-base"), {}), "");
+  CHECK_EQ(row_of("rope-base").option.fallback, "10000");
+  CHECK_EQ(RunRequest{}.attention_options().rope_base, 10000);
 }
 
 TEST_CASE("what a row shows it reads back") {
