@@ -97,7 +97,9 @@ class Array {
   /// even (float to integer truncates towards zero and throws Error(data) when a value does not fit; anything to bool is "!= 0").
   [[nodiscard]] Array converted(DType type) const;
   /// The same conversion into memory of the caller: size() elements of `type`, aligned for it.
-  void convert_to(DType type, std::byte* out) const;
+  void convert_to(DType type, std::byte* out) const { convert_to(type, 0, size_, out); }
+  /// The same for elements [first, first + count) of the flattened array.
+  void convert_to(DType type, std::size_t first, std::size_t count, std::byte* out) const;
   /// Element i of the flattened array as double (integers above 2^53 are rounded).
   [[nodiscard]] double at_flat(std::size_t i) const;
 

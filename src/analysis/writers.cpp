@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace attn::analysis {
 
@@ -10,13 +11,19 @@ template <class T, class D>
 void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
   const bool nan_when_empty = plan_.options.empty_rows == Policy::nan;
   const std::size_t width = plan_.dims.value_dim;
+  std::vector<T> buffer;
+  engine::RowSpan<T> queries;
+  if (plan_.options.residual) {
+    if (!operands_.residual.is_direct()) buffer.resize(block.queries * plan_.dims.head_dim);
+    queries = operands_.residual.rows(block.batch, block.head, block.query, block.queries, buffer.data());
+  }
   for (std::size_t i = 0; i < block.queries; ++i) {
     D* to = output_ + block.batch * strides_.batch + block.head * strides_.head + (block.query + i) * strides_.query;
     const T* from = block.output + i * width;
     if (nan_when_empty && block.is_empty[i] != 0) {
       std::fill_n(to, width, std::numeric_limits<D>::quiet_NaN());
     } else if (plan_.options.residual) {
-      const T* query = operands_.residual.row(block.batch, block.head, block.query + i);
+      const T* query = queries.data + i * queries.stride;
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c] + query[c]);
     } else {
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c]);
@@ -65,6 +72,9 @@ void LseWriter<T, D>::rows(const RowBlock<T>& block) {
 template <class T, class D>
 void WeightedRowsWriter<T, D>::weights(const Tile<T>& tile) {
   const engine::Dims& d = plan_.dims;
+  std::vector<T> buffer;
+  if (!operands_.value.is_direct()) buffer.resize(tile.keys * d.value_dim);
+  const engine::RowSpan<T> values = operands_.value.rows(tile.batch, d.kv_head(tile.head), tile.key, tile.keys, buffer.data());
   for (std::size_t i = 0; i < tile.queries; ++i) {
     const std::size_t query = tile.query + i;
     for (std::size_t j = 0; j < tile.keys; ++j) {
@@ -72,7 +82,7 @@ void WeightedRowsWriter<T, D>::weights(const Tile<T>& tile) {
       const std::size_t key = tile.key + j;
       // A masked key is absent: its value is not even multiplied by 0, which would let a NaN through.
       if (weight == 0 && !plan_.visible(tile.batch, tile.head, query, key)) continue;
-      const T* value = operands_.value.row(tile.batch, d.kv_head(tile.head), key);
+      const T* value = values.data + j * values.stride;
       D* to = products_ + (((tile.batch * d.heads + tile.head) * d.q_len + query) * d.kv_len + key) * d.value_dim;
       for (std::size_t c = 0; c < d.value_dim; ++c) to[c] = static_cast<D>(weight * value[c]);
     }

@@ -226,52 +226,52 @@ Array Array::converted(DType type) const {
   return result;
 }
 
-void Array::convert_to(DType type, std::byte* out) const {
+void Array::convert_to(DType type, std::size_t first, std::size_t count, std::byte* out) const {
   if (type == type_) {
-    if (size_ > 0) std::memcpy(out, data_, bytes());
+    if (count > 0) std::memcpy(out, data_ + first * item_size(type), count * item_size(type));
     return;
   }
-  visit(type_, data_, [&](const auto* from) {
+  visit(type_, data_ + first * item_size(type_), [&](const auto* from) {
     void* to = out;
     switch (type) {
       case DType::f16:
-        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_half(halfway(plain(from[i])));
+        for (std::size_t i = 0; i < count; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_half(halfway(plain(from[i])));
         break;
       case DType::bf16:
-        for (std::size_t i = 0; i < size_; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat(halfway(plain(from[i])));
+        for (std::size_t i = 0; i < count; ++i) static_cast<std::uint16_t*>(to)[i] = float_to_bfloat(halfway(plain(from[i])));
         break;
       case DType::f32:
-        convert_all(from, size_, static_cast<float*>(to));
+        convert_all(from, count, static_cast<float*>(to));
         break;
       case DType::f64:
-        convert_all(from, size_, static_cast<double*>(to));
+        convert_all(from, count, static_cast<double*>(to));
         break;
       case DType::i8:
-        convert_all(from, size_, static_cast<std::int8_t*>(to));
+        convert_all(from, count, static_cast<std::int8_t*>(to));
         break;
       case DType::i16:
-        convert_all(from, size_, static_cast<std::int16_t*>(to));
+        convert_all(from, count, static_cast<std::int16_t*>(to));
         break;
       case DType::i32:
-        convert_all(from, size_, static_cast<std::int32_t*>(to));
+        convert_all(from, count, static_cast<std::int32_t*>(to));
         break;
       case DType::i64:
-        convert_all(from, size_, static_cast<std::int64_t*>(to));
+        convert_all(from, count, static_cast<std::int64_t*>(to));
         break;
       case DType::u8:
-        convert_all(from, size_, static_cast<std::uint8_t*>(to));
+        convert_all(from, count, static_cast<std::uint8_t*>(to));
         break;
       case DType::u16:
-        convert_all(from, size_, static_cast<std::uint16_t*>(to));
+        convert_all(from, count, static_cast<std::uint16_t*>(to));
         break;
       case DType::u32:
-        convert_all(from, size_, static_cast<std::uint32_t*>(to));
+        convert_all(from, count, static_cast<std::uint32_t*>(to));
         break;
       case DType::u64:
-        convert_all(from, size_, static_cast<std::uint64_t*>(to));
+        convert_all(from, count, static_cast<std::uint64_t*>(to));
         break;
       case DType::boolean:
-        convert_all(from, size_, static_cast<bool*>(to));
+        convert_all(from, count, static_cast<bool*>(to));
         break;
     }
   });

@@ -131,7 +131,13 @@ void for_each_block(const Layer& layer, std::size_t entries, const Execution& ex
   Execution quiet = execution;
   quiet.progress = {};
   if (entries < worth_a_thread) quiet.threads = 1;
-  for_each_query_block(layer.distinct(), kBlock, quiet, body);
+  const Dims d = layer.distinct();
+  const std::size_t in_head = (d.q_len + kBlock - 1) / kBlock;
+  for_each_task(d.batch * d.heads * in_head, quiet, [&](std::size_t task) {
+    const std::size_t row = task / in_head;
+    const std::size_t first = task % in_head * kBlock;
+    body(row / d.heads, row % d.heads, first, std::min(kBlock, d.q_len - first));
+  });
 }
 
 Layer mask_layer(const Plan& plan, const MaskPart& part, const Execution& execution) {

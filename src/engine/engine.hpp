@@ -39,9 +39,11 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
 [[nodiscard]] std::vector<std::string> available_isas();
 [[nodiscard]] std::string selected_isa(const std::string& isa);
 
-/// Runs body(batch, head, first query, queries) for every block of at most `block` queries, on `threads` threads, each block
-/// once, handed out dynamically. The first exception stops the walk and is rethrown.
-void for_each_query_block(const Dims& dims, std::size_t block, const Execution& execution,
-                          const std::function<void(std::size_t, std::size_t, std::size_t, std::size_t)>& body);
+/// Runs body(task) for every task below `count`, on `threads` threads, each once, handed out dynamically in ascending order. The
+/// first exception stops the walk and is rethrown.
+void for_each_task(std::size_t count, const Execution& execution, const std::function<void(std::size_t)>& body);
+
+/// Throws Error(interrupted) once `cancelled` is set.
+void stop_if_cancelled(const Execution& execution);
 
 }  // namespace attn::engine

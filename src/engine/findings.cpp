@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -14,13 +15,15 @@ namespace attn::engine {
 namespace {
 
 /// The first NaN among the rows for which `matters` holds, as text.
-template <class T, class Matters>
-std::string find_nan(const Rows<T>& rows, const HeadLayout& l, const std::string& name, const Matters& matters) {
+template <class Matters>
+std::string find_nan(const RowSource<double>& source, const std::string& name, const Matters& matters) {
+  const HeadLayout& l = source.layout();
+  std::vector<double> buffer(l.dim);
   for (std::size_t b = 0; b < l.batch; ++b) {
     for (std::size_t h = 0; h < l.heads; ++h) {
       for (std::size_t i = 0; i < l.length; ++i) {
-        const std::span<const T> row(rows.row(b, h, i), l.dim);
-        const auto nan = std::ranges::find_if(row, [](T x) { return std::isnan(x); });
+        const std::span<const double> row(source.rows(b, h, i, 1, buffer.data()).data, l.dim);
+        const auto nan = std::ranges::find_if(row, [](double x) { return std::isnan(x); });
         if (nan == row.end() || !matters(b, h, i)) continue;
         const std::string where = l.batch > 1 || l.heads > 1 ? fmt::format("batch {}, head {}, row", b, h) : "row";
         return fmt::format("{}: {} {}, feature {}", name, where, i, nan - row.begin());
@@ -72,10 +75,10 @@ bool sees_some_key(const Plan& plan, std::size_t b, std::size_t h, std::size_t i
 std::string first_visible_nan(const Plan& plan, const Inputs& inputs) {
   const auto key_matters = [&](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
   const auto query_matters = [&](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
-  const WideRows<double> wide = widen<double>(inputs);
-  std::string found = find_nan(wide.query, wide.query_layout, inputs.query.name, query_matters);
-  if (found.empty()) found = find_nan(wide.key, wide.key_layout, inputs.key.name, key_matters);
-  if (found.empty()) found = find_nan(wide.value, wide.value_layout, inputs.value.name, key_matters);
+  const Operands<double> rows = widened_rows<double>(inputs);
+  std::string found = find_nan(rows.query, inputs.query.name, query_matters);
+  if (found.empty()) found = find_nan(rows.key, inputs.key.name, key_matters);
+  if (found.empty()) found = find_nan(rows.value, inputs.value.name, key_matters);
   for (std::size_t n = 0; n < plan.masks.size() && found.empty(); ++n) {
     if (plan.masks[n].kind == MaskKind::add) found = find_mask_nan(plan, plan.masks[n], inputs.masks[n].input.name);
   }

@@ -4,9 +4,8 @@
 #include "engine/findings.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <span>
+#include <map>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -14,193 +13,82 @@ namespace attn::engine {
 
 namespace {
 
-template <class T>
-Rows<T> rows_of(const Array& array, const HeadLayout& layout) {
-  return {array.values<T>().data(), layout.batch_stride, layout.head_stride, layout.row_stride};
+/// The turns of rows that stand at first_position[b] + i. Batch entries that begin at the same position share their tables.
+std::vector<Turn> turns(const Plan& plan, const std::vector<std::int64_t>& first_position, std::size_t length) {
+  std::vector<Turn> all;
+  if (plan.options.rope == RopePairing::none || length == 0) return all;
+  std::map<std::int64_t, std::shared_ptr<const Rope>> known;
+  for (const std::int64_t first : first_position) {
+    std::shared_ptr<const Rope>& rope = known[first];
+    if (rope == nullptr) {
+      const std::int64_t last = first + static_cast<std::int64_t>(length) - 1;
+      rope = std::make_shared<const Rope>(plan.options, plan.dims.head_dim, first, last);
+    }
+    all.push_back({rope, first});
+  }
+  return all;
 }
 
-HeadLayout plain_layout(const Array& array) { return head_layout({array, ""}, 0); }
-
-/// Calls f(batch, head, row index, row) for every row of an owned array [batch, heads, length, dim].
-template <class T, class F>
-void for_each_row(Array& array, const F& f) {
-  const HeadLayout l = plain_layout(array);
-  T* data = array.mutable_values<T>().data();
+/// Counts the zero vectors that `matters(batch, head, row)` says some pair is computed from.
+template <class T, class Matters>
+std::size_t count_zeros(const RowSource<T>& source, const NamedArray& input, Policy policy, const Matters& matters) {
+  const HeadLayout& l = source.layout();
+  std::vector<T> buffer(l.dim);
+  std::size_t zeros = 0;
   for (std::size_t b = 0; b < l.batch; ++b) {
     for (std::size_t h = 0; h < l.heads; ++h) {
-      for (std::size_t i = 0; i < l.length; ++i, data += l.dim) f(b, h, i, std::span<T>(data, l.dim));
+      for (std::size_t i = 0; i < l.length; ++i) {
+        const T* row = source.rows(b, h, i, 1, buffer.data()).data;
+        if (std::any_of(row, row + l.dim, [](T x) { return x != 0; }) || !matters(b, h, i)) continue;
+        ++zeros;
+        if (policy == Policy::error)
+          throw Error(Status::data,
+                      fmt::format("{}: row {} is a zero vector, which has no cosine (--zero-vectors error)", input.name, i));
+      }
     }
   }
-}
-
-/// A contiguous copy [batch, heads, length, dim] that may be changed.
-template <class T>
-Array copy_rows(const Rows<T>& from, const HeadLayout& l) {
-  Array copy(dtype_of<T>, {l.batch, l.heads, l.length, l.dim});
-  for_each_row<T>(copy, [&](std::size_t b, std::size_t h, std::size_t i, std::span<T> row) {
-    std::copy_n(from.row(b, h, i), row.size(), row.begin());
-  });
-  return copy;
-}
-
-/// Rotary positions (Su et al. 2021, eq. 34): pair i turns by position * base^(-2i/dim). Angles, sines and products in double.
-class Rope {
- public:
-  explicit Rope(const Plan& plan)
-      : interleaved_(plan.options.rope == RopePairing::interleaved),
-        half_((plan.options.rope_dim == 0 ? plan.dims.head_dim : plan.options.rope_dim) / 2),
-        cosine_(half_),
-        sine_(half_) {
-    for (std::size_t i = 0; i < half_; ++i)
-      frequency_.push_back(std::pow(plan.options.rope_base, -static_cast<double>(i) / static_cast<double>(half_)));
-  }
-
-  /// The angles of one position, for all rows that stand there.
-  void turn_to(std::int64_t position) {
-    for (std::size_t i = 0; i < half_; ++i) {
-      const double angle = static_cast<double>(position) * frequency_[i];
-      cosine_[i] = std::cos(angle);
-      sine_[i] = std::sin(angle);
-    }
-  }
-
-  template <class T>
-  void rotate(T* row) const {
-    for (std::size_t i = 0; i < half_; ++i) {
-      T& first = row[interleaved_ ? 2 * i : i];
-      T& second = row[interleaved_ ? 2 * i + 1 : i + half_];
-      const auto x = static_cast<double>(first);
-      const auto y = static_cast<double>(second);
-      first = static_cast<T>(x * cosine_[i] - y * sine_[i]);
-      second = static_cast<T>(x * sine_[i] + y * cosine_[i]);
-    }
-  }
-
- private:
-  bool interleaved_;
-  std::size_t half_;
-  std::vector<double> frequency_;
-  std::vector<double> cosine_;
-  std::vector<double> sine_;
-};
-
-/// Rotates every row of an owned array [batch, heads, length, dim] to position(batch, row).
-template <class T, class Position>
-void rotate_all(Rope& rope, Array& array, const Position& position) {
-  const HeadLayout l = plain_layout(array);
-  T* data = array.mutable_values<T>().data();
-  for (std::size_t b = 0; b < l.batch; ++b) {
-    for (std::size_t i = 0; i < l.length; ++i) {
-      rope.turn_to(position(b, i));
-      for (std::size_t h = 0; h < l.heads; ++h) rope.rotate(data + b * l.batch_stride + h * l.head_stride + i * l.row_stride);
-    }
-  }
-}
-
-/// Scales to unit length; the norm is taken of the row divided by its largest entry, so that 1e-30 and 1e300 have a direction
-/// too. Returns false for a zero vector, which stays.
-template <class T>
-bool to_unit(std::span<T> row) {
-  double largest = 0;
-  for (const T x : row) largest = std::max(largest, std::abs(static_cast<double>(x)));
-  const bool has_nan = std::ranges::any_of(row, [](T x) { return std::isnan(x); });
-  if (largest == 0 && !has_nan) return false;
-  double sum = 0;
-  for (const T x : row) {
-    const double part = static_cast<double>(x) / largest;
-    sum += part * part;
-  }
-  const double norm = std::sqrt(sum);
-  for (T& x : row) x = static_cast<T>(static_cast<double>(x) / largest / norm);
-  return true;
-}
-
-/// Unit length for all rows of a copy; counts zero vectors that `counts` says matter and treats them by the policy.
-template <class T, class Counts>
-std::size_t to_units(Array& rows, Policy policy, const NamedArray& input, const Counts& counts) {
-  std::size_t zeros = 0;
-  for_each_row<T>(rows, [&](std::size_t b, std::size_t h, std::size_t i, std::span<T> row) {
-    if (to_unit(row) || !counts(b, h, i)) return;
-    ++zeros;
-    if (policy == Policy::error)
-      throw Error(Status::data,
-                  fmt::format("{}: row {} is a zero vector, which has no cosine (--zero-vectors error)", input.name, i));
-    if (policy == Policy::nan) std::ranges::fill(row, std::numeric_limits<T>::quiet_NaN());
-  });
   return zeros;
 }
 
 }  // namespace
 
 template <class T>
-Array join_past(const NamedArray& past, const NamedArray& input, std::size_t packed_heads) {
-  Array values = input.array.converted(dtype_of<T>);
-  const HeadLayout l = head_layout({values, input.name}, packed_heads);
-  if (!past.given() && values.rank() == 4) return values;
-  const Array before = past.given() ? past.array.converted(dtype_of<T>) : Array(dtype_of<T>, {l.batch, l.heads, 0, l.dim});
-  const std::size_t past_len = before.shape()[2];
-  const Rows<T> old_rows = rows_of<T>(before, plain_layout(before));
-  const Rows<T> new_rows = rows_of<T>(values, l);
-  Array joined(dtype_of<T>, {l.batch, l.heads, past_len + l.length, l.dim});
-  for_each_row<T>(joined, [&](std::size_t b, std::size_t h, std::size_t i, std::span<T> row) {
-    const T* source = i < past_len ? old_rows.row(b, h, i) : new_rows.row(b, h, i - past_len);
-    std::copy_n(source, row.size(), row.begin());
-  });
-  return joined;
-}
-
-template <class T>
-WideRows<T> widen(const Inputs& inputs) {
-  const std::size_t packed_kv = inputs.packed_kv_heads();
-  const bool has_past = inputs.past_key.given();
-  WideRows<T> wide;
-  const auto take = [&wide](const Array& array, const HeadLayout& layout, Rows<T>& rows) {
-    wide.memory.push_back(array);
-    rows = rows_of<T>(array, layout);
-    return layout;
-  };
-  const auto take_keys = [&](const NamedArray& past, const NamedArray& input, Rows<T>& rows) {
-    const Array array = has_past ? join_past<T>(past, input, packed_kv) : input.array.converted(dtype_of<T>);
-    return take(array, has_past ? plain_layout(array) : head_layout({array, input.name}, packed_kv), rows);
-  };
-  const Array query = inputs.query.array.converted(dtype_of<T>);
-  wide.query_layout = take(query, head_layout({query, inputs.query.name}, inputs.heads), wide.query);
-  wide.key_layout = take_keys(inputs.past_key, inputs.key, wide.key);
-  wide.value_layout = take_keys(inputs.past_value, inputs.value, wide.value);
-  return wide;
+Operands<T> widened_rows(const Inputs& inputs) {
+  Operands<T> operands;
+  operands.query = RowSource<T>({}, inputs.query, inputs.heads);
+  operands.key = RowSource<T>(inputs.past_key, inputs.key, inputs.packed_kv_heads());
+  operands.value = RowSource<T>(inputs.past_value, inputs.value, inputs.packed_kv_heads());
+  operands.residual = operands.query;
+  return operands;
 }
 
 template <class T>
 Operands<T> prepare(const Plan& plan, const Inputs& inputs, Findings& findings) {
-  WideRows<T> wide = widen<T>(inputs);
-  Operands<T> operands{.query = wide.query, .key = wide.key, .value = wide.value, .residual = wide.query, .memory = wide.memory};
-  const bool rotates = plan.options.rope != RopePairing::none;
-  const bool to_unit_length = plan.options.score == Score::cosine;
-  if (!rotates && !to_unit_length) return operands;
-
-  Array query = copy_rows<T>(wide.query, wide.query_layout);
-  Array key = copy_rows<T>(wide.key, wide.key_layout);
-  if (rotates) {
-    Rope rope(plan);
-    rotate_all<T>(rope, query, [&](std::size_t b, std::size_t i) { return plan.position(b, i); });
-    rotate_all<T>(rope, key, [](std::size_t, std::size_t j) { return static_cast<std::int64_t>(j); });
+  Operands<T> operands = widened_rows<T>(inputs);
+  RowTransform query;
+  RowTransform key;
+  query.turns = turns(plan, plan.query_offset, plan.dims.q_len);
+  key.turns = turns(plan, std::vector<std::int64_t>(plan.dims.batch, 0), plan.dims.kv_len);
+  if (plan.options.score == Score::cosine) {
+    const auto key_matters = [&plan](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
+    const auto query_matters = [&plan](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
+    const Policy policy = plan.options.zero_vectors;
+    // A rotation leaves zero vectors zero, and no others.
+    findings.zero_queries = count_zeros(operands.query, inputs.query, policy, query_matters);
+    findings.zero_keys = count_zeros(operands.key, inputs.key, policy, key_matters);
+    query.to_unit_length = key.to_unit_length = true;
+    if (policy == Policy::nan) {
+      query.zero_is_nan = query_matters;
+      key.zero_is_nan = key_matters;
+    }
   }
-  if (to_unit_length) {
-    const auto key_matters = [&](std::size_t b, std::size_t h, std::size_t j) { return some_query_sees(plan, b, h, j); };
-    const auto query_matters = [&](std::size_t b, std::size_t h, std::size_t i) { return sees_some_key(plan, b, h, i); };
-    findings.zero_queries = to_units<T>(query, plan.options.zero_vectors, inputs.query, query_matters);
-    findings.zero_keys = to_units<T>(key, plan.options.zero_vectors, inputs.key, key_matters);
-  }
-  operands.query = rows_of<T>(query, plain_layout(query));
-  operands.key = rows_of<T>(key, plain_layout(key));
-  operands.memory.insert(operands.memory.end(), {query, key});
+  operands.query.set_transform(std::move(query));
+  operands.key.set_transform(std::move(key));
   return operands;
 }
 
-template Array join_past<float>(const NamedArray&, const NamedArray&, std::size_t);
-template Array join_past<double>(const NamedArray&, const NamedArray&, std::size_t);
-template WideRows<float> widen(const Inputs&);
-template WideRows<double> widen(const Inputs&);
+template Operands<float> widened_rows(const Inputs&);
+template Operands<double> widened_rows(const Inputs&);
 template Operands<float> prepare(const Plan&, const Inputs&, Findings&);
 template Operands<double> prepare(const Plan&, const Inputs&, Findings&);
 

@@ -106,10 +106,35 @@ double log_sum_exp(const std::vector<double>& logits) {
   return sum == 0 ? kMasked : m + std::log(sum);
 }
 
+/// All rows of a source at once: this engine may take the memory.
+class WholeRows {
+ public:
+  WholeRows(const RowSource<double>& source, std::size_t batch, std::size_t heads, std::size_t length) {
+    if (source.is_direct()) {
+      rows_ = source.direct();
+      return;
+    }
+    const std::size_t dim = source.dim();
+    made_.resize(batch * heads * length * dim);
+    rows_ = {made_.data(), heads * length * dim, length * dim, dim};
+    for (std::size_t b = 0; b < batch; ++b)
+      for (std::size_t h = 0; h < heads; ++h) source.make(b, h, 0, length, made_.data() + (b * heads + h) * length * dim);
+  }
+  [[nodiscard]] const double* row(std::size_t b, std::size_t h, std::size_t i) const noexcept { return rows_.row(b, h, i); }
+
+ private:
+  std::vector<double> made_;
+  Rows<double> rows_;
+};
+
 class Reference {
  public:
   Reference(const Plan& plan, const Operands<double>& operands, std::span<Observer<double>* const> observers)
-      : plan_(plan), operands_(operands), observers_(observers) {
+      : plan_(plan),
+        query_(operands.query, plan.dims.batch, plan.dims.heads, plan.dims.q_len),
+        key_(operands.key, plan.dims.batch, plan.dims.kv_heads, plan.dims.kv_len),
+        value_(operands.value, plan.dims.batch, plan.dims.kv_heads, plan.dims.kv_len),
+        observers_(observers) {
     for (const auto* observer : observers) needs_ |= observer->needs();
   }
 
@@ -128,12 +153,12 @@ class Reference {
  private:
   void score_keys(std::size_t b, std::size_t h, std::size_t i, QueryState& state) const {
     const auto& options = plan_.options;
-    const double* q = operands_.query.row(b, h, i);
+    const double* q = query_.row(b, h, i);
     for (std::size_t j = 0; j < plan_.dims.kv_len; ++j) {
       const bool visible = plan_.visible(b, h, i, j);
       state.logits[j] = kMasked;
       if (!visible && !needs_.raw_scores && !needs_.capped_scores) continue;
-      const double* k = operands_.key.row(b, plan_.dims.kv_head(h), j);
+      const double* k = key_.row(b, plan_.dims.kv_head(h), j);
       state.raw[j] = score(options.score, q, k, plan_.dims.head_dim) * plan_.factor;
       state.capped[j] = options.softcap > 0 ? options.softcap * std::tanh(state.raw[j] / options.softcap) : state.raw[j];
       if (visible) state.logits[j] = state.capped[j] + plan_.bias(b, h, i, j);
@@ -144,7 +169,7 @@ class Reference {
     if (!needs_.output) return;
     for (std::size_t j = 0; j < plan_.dims.kv_len; ++j) {
       if (state.logits[j] == kMasked) continue;  // absent: 0 * NaN must not happen
-      const double* v = operands_.value.row(b, plan_.dims.kv_head(h), j);
+      const double* v = value_.row(b, plan_.dims.kv_head(h), j);
       for (std::size_t c = 0; c < plan_.dims.value_dim; ++c) state.output[c] += state.weights[j] * v[c];
     }
   }
@@ -183,7 +208,9 @@ class Reference {
   }
 
   const Plan& plan_;
-  const Operands<double>& operands_;
+  const WholeRows query_;
+  const WholeRows key_;
+  const WholeRows value_;
   std::span<Observer<double>* const> observers_;
   Needs needs_;
 };
@@ -193,10 +220,14 @@ class Reference {
 void run_reference(const Plan& plan, const Operands<double>& operands, std::span<Observer<double>* const> observers,
                    const Execution& execution) {
   constexpr std::size_t block = 16;
+  const Dims& d = plan.dims;
+  const std::size_t in_head = (d.q_len + block - 1) / block;
   const Reference reference(plan, operands, observers);
-  for_each_query_block(plan.dims, block, execution, [&](std::size_t b, std::size_t h, std::size_t first, std::size_t count) {
-    QueryState state(plan.dims);
-    for (std::size_t i = first; i < first + count; ++i) reference.query(b, h, i, state);
+  for_each_task(d.batch * d.heads * in_head, execution, [&](std::size_t task) {
+    QueryState state(d);
+    const std::size_t row = task / in_head;
+    const std::size_t first = task % in_head * block;
+    for (std::size_t i = first; i < std::min(first + block, d.q_len); ++i) reference.query(row / d.heads, row % d.heads, i, state);
   });
 }
 

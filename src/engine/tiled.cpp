@@ -1,6 +1,7 @@
-// The fast engine: blocks of queries against blocks of keys, with a running normalizer.
+// The fast engine: blocks of queries against spans of keys, with a running normalizer.
 #include "engine/engine.hpp"
-#include "engine/tiled_block.hpp"
+#include "engine/tiled_split.hpp"
+#include "engine/tiled_strip.hpp"
 
 #include <algorithm>
 
@@ -15,6 +16,38 @@ const kernels::KernelTable<T>& kernels_for(const std::string& isa) {
   return **std::find_if(tables.begin(), tables.end(), [&](const auto* table) { return table->isa == name; });
 }
 
+/// How many blocks of a key/value head a thread takes at a time. Rows that must be made want many, so that they are made for many;
+/// an even share of the work wants few; and their sums must fit in the thread's part of the memory.
+template <class T>
+std::size_t strip_length(const TiledJob<T>& job, const Blocks& blocks, std::size_t threads) {
+  constexpr std::size_t most = 64;
+  constexpr std::size_t memory = std::size_t{4} << 20U;
+  constexpr std::size_t shares = 8;
+  const Dims& d = job.plan.dims;
+  const std::size_t bytes = (d.head_dim + d.value_dim) * kernels::kLanes * sizeof(T) + sizeof(TiledBlock<T>);
+  const std::size_t fair = blocks.count() / (threads * shares);
+  return std::clamp<std::size_t>(std::min(fair, memory / bytes), 1, most);
+}
+
+template <class T>
+void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, const Execution& execution) {
+  const Dims& d = job.plan.dims;
+  const std::size_t length = strip_length(job, blocks, execution.threads);
+  const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
+  const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
+  for_each_task(d.batch * d.kv_heads * in_head, execution, [&](std::size_t task) {
+    const std::size_t head = task / in_head;
+    // The last queries come first: under a causal mask they see most, and no thread is left with them at the end.
+    const std::size_t first = (in_head - 1 - task % in_head) * length;
+    pool.lend([&](TiledScratch<T>& scratch) {
+      TiledStrip<T> strip(job, scratch, between);
+      for (std::size_t i = first; i < std::min(first + length, blocks.in_kv_head()); ++i)
+        strip.add(blocks.place(head / d.kv_heads, head % d.kv_heads, i));
+      strip.run();
+    });
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -24,11 +57,16 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   for (const Observer<T>* observer : observers) needs |= observer->needs();
   const BlockMap map = execution.map_masks ? BlockMap(plan, execution) : BlockMap();
   const TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
+  if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return;
+  const Blocks blocks(plan.dims);
   TiledPool<T> pool(plan.dims.head_dim, plan.dims.value_dim, plan.has_bias());
-  for_each_query_block(
-      plan.dims, kernels::kLanes, execution, [&](std::size_t batch, std::size_t head, std::size_t first, std::size_t queries) {
-        pool.lend([&](TiledWorkspace<T>& space) { TiledBlock<T>(job, space, batch, head, first, queries).run(); });
-      });
+  constexpr std::size_t enough = 4;  // blocks for each thread, so that none is left waiting for long
+  if (execution.threads > 1 && blocks.count() < enough * execution.threads && TiledSplit<T>::fits(job)) {
+    TiledSplit<T> split(job, blocks, pool);
+    for_each_task(split.tasks(), execution, [&](std::size_t task) { split.run(task); });
+  } else {
+    run_strips(job, blocks, pool, execution);
+  }
 }
 
 template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&);

@@ -1,88 +1,122 @@
-// The memory one thread of the tiled engine works in, made once and used for all its blocks.
+// The memory of the tiled engine: what a thread works in, and what each of its blocks of queries keeps.
 #pragma once
 
 #include "kernels/kernels.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace attn::engine {
 
-/// An array of T aligned for vectors, zero at first.
+/// An array of T aligned for vectors, zero at first unless said otherwise.
 template <class T>
 class AlignedArray {
  public:
-  explicit AlignedArray(std::size_t size) : data_(static_cast<T*>(::operator new(bytes(size), std::align_val_t(64)))) {
-    std::uninitialized_fill_n(data_.get(), size, T(0));
-  }
+  enum class Start { zero, unset };
+
+  AlignedArray() = default;
+  explicit AlignedArray(std::size_t size, Start start = Start::zero) { resize(size, start); }
+
   [[nodiscard]] T* get() const noexcept { return data_.get(); }
+  /// At least `size` elements; what they held is lost when there were fewer.
+  void reserve(std::size_t size) {
+    if (size > size_) resize(size, Start::zero);
+  }
 
  private:
   struct Free {
     void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t(64)); }
   };
-  static std::size_t bytes(std::size_t size) { return (size == 0 ? 1 : size) * sizeof(T); }
+  void resize(std::size_t size, Start start) {
+    const std::size_t bytes = (size == 0 ? 1 : size) * sizeof(T);
+    data_.reset(static_cast<T*>(::operator new(bytes, std::align_val_t(64))));
+    if (start == Start::zero) std::uninitialized_fill_n(data_.get(), size, T(0));
+    size_ = size;
+  }
+
   std::unique_ptr<T, Free> data_;
+  std::size_t size_ = 0;
 };
 
+/// The sums of a block's queries over some keys; the output is not set before they are cleared.
 template <class T>
-struct TiledWorkspace {
+struct alignas(64) Sums {
+  explicit Sums(std::size_t value_dim) : output(value_dim * kernels::kLanes, AlignedArray<T>::Start::unset) {}
+
+  kernels::SoftmaxRows<T> rows = {};
+  T second[kernels::kLanes] = {};  ///< of the second softmax of two
+  T seen[kernels::kLanes] = {};    ///< 1 where a logit was visible
+  AlignedArray<T> output;          ///< [value_dim][kLanes]
+};
+
+/// What one thread works in.
+template <class T>
+struct TiledScratch {
   static constexpr std::size_t kTile = kernels::kKeys * kernels::kLanes;
 
-  TiledWorkspace(std::size_t head_dim, std::size_t value_dim, bool biased)
-      : query(head_dim * kernels::kLanes),
-        output(value_dim * kernels::kLanes),
+  TiledScratch(std::size_t head_dim, std::size_t value_dim, bool biased)
+      : queries(head_dim * kernels::kLanes),
         rows(value_dim * kernels::kLanes),
+        few_output(value_dim * kernels::kFewLanes),
         tile(kTile),
         bias_rows(biased ? kTile : 0),
-        bias(biased ? kTile : 0) {}
+        bias(biased ? kTile : 0),
+        part(value_dim) {}
 
-  AlignedArray<T> query;                     ///< [head_dim][kLanes]
-  AlignedArray<T> output;                    ///< [value_dim][kLanes]
-  AlignedArray<T> rows;                      ///< [queries][value_dim], the finished output
-  AlignedArray<T> tile;                      ///< [kKeys][kLanes]: scores, logits, weights
-  AlignedArray<T> bias_rows;                 ///< [kLanes][kKeys], as the plan gives it
-  AlignedArray<T> bias;                      ///< [kKeys][kLanes]
-  std::unique_ptr<AlignedArray<T>> visible;  ///< [kKeys][kLanes], made when masked values hold NaN or infinity
+  AlignedArray<T> keys;        ///< [span][head_dim], when keys are made from their input
+  AlignedArray<T> values;      ///< [span][value_dim]
+  AlignedArray<T> queries;     ///< [lanes][head_dim], when queries are
+  AlignedArray<T> rows;        ///< [lanes][value_dim], the finished output
+  AlignedArray<T> few_output;  ///< [lanes][value_dim], the output of a few lanes while it grows
+  AlignedArray<T> tile;        ///< [kKeys][kLanes]: scores, logits, weights
+  AlignedArray<T> bias_rows;   ///< [kLanes][kKeys], as the plan gives it
+  AlignedArray<T> bias;        ///< [kKeys][kLanes]
+  AlignedArray<T> visible;     ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
+  Sums<T> part;                ///< the sums over one span
+  alignas(64) T lane_begin[kernels::kLanes] = {};
+  alignas(64) T lane_end[kernels::kLanes] = {};
+  std::uint64_t keep[kernels::kKeys] = {};
 };
 
-/// Lends workspaces to threads; there are as many as ever were in use at once.
+/// Lends scratch memory to threads; there is as much as ever was in use at once.
 template <class T>
 class TiledPool {
  public:
   TiledPool(std::size_t head_dim, std::size_t value_dim, bool biased)
       : head_dim_(head_dim), value_dim_(value_dim), biased_(biased) {}
 
-  /// Calls f with a workspace that no other thread uses meanwhile.
+  /// Calls f with scratch memory that no other thread uses meanwhile.
   template <class F>
   void lend(F&& f) {
-    std::unique_ptr<TiledWorkspace<T>> space = take();
-    f(*space);
+    std::unique_ptr<TiledScratch<T>> scratch = take();
+    f(*scratch);
     const std::scoped_lock lock(mutex_);
-    free_.push_back(std::move(space));
+    free_.push_back(std::move(scratch));
   }
 
  private:
-  std::unique_ptr<TiledWorkspace<T>> take() {
+  std::unique_ptr<TiledScratch<T>> take() {
     {
       const std::scoped_lock lock(mutex_);
       if (!free_.empty()) {
-        std::unique_ptr<TiledWorkspace<T>> space = std::move(free_.back());
+        std::unique_ptr<TiledScratch<T>> scratch = std::move(free_.back());
         free_.pop_back();
-        return space;
+        return scratch;
       }
     }
-    return std::make_unique<TiledWorkspace<T>>(head_dim_, value_dim_, biased_);
+    return std::make_unique<TiledScratch<T>>(head_dim_, value_dim_, biased_);
   }
 
   const std::size_t head_dim_;
   const std::size_t value_dim_;
   const bool biased_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<TiledWorkspace<T>>> free_;
+  std::vector<std::unique_ptr<TiledScratch<T>>> free_;
 };
 
 }  // namespace attn::engine

@@ -235,10 +235,11 @@ template <class T, class D>
 void RunOutputs<T, D>::add_present(const OutputPlan& p) {
   const engine::Inputs& in = inputs_.inputs;
   const bool is_key = p.role == "present-key";
-  const std::size_t packed = in.packed_kv_heads();
-  const Array joined = engine::join_past<D>(is_key ? in.past_key : in.past_value, is_key ? in.key : in.value, packed);
-  D* memory = add_file(p, false);
-  std::ranges::copy(joined.values<D>(), memory);
+  const engine::RowSource<D> rows(is_key ? in.past_key : in.past_value, is_key ? in.key : in.value, in.packed_kv_heads());
+  const engine::HeadLayout& l = rows.layout();
+  D* to = add_file(p, false);
+  for (std::size_t b = 0; b < l.batch; ++b)
+    for (std::size_t h = 0; h < l.heads; ++h) rows.make(b, h, 0, l.length, to + (b * l.heads + h) * l.length * l.dim);
 }
 
 template class RunOutputs<float, float>;

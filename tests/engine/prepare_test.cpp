@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace {
 
@@ -36,32 +37,54 @@ Inputs self(const Shape& shape, const std::vector<T>& values) {
 
 }  // namespace
 
-TEST_CASE("a past and new rows are one array of plain layout") {
+TEST_CASE("a past and new rows are rows of one array") {
   const NamedArray past = counted<float>("past", {2, 3, 4, 2});
   const NamedArray packed = counted<float>("new", {2, 5, 6});
-  const Array joined = join_past<double>(past, packed, 3);
-  CHECK_EQ(joined.shape(), Shape{2, 3, 9, 2});
+  const RowSource<double> joined(past, packed, 3);
+  CHECK_FALSE(joined.is_direct());
+  CHECK_EQ(joined.layout().length, 9);
   const HeadLayout l = head_layout(packed, 3);
-  for (std::size_t n = 0; n < joined.size(); ++n) {
-    const std::size_t c = n % 2;
-    const std::size_t i = n / 2 % 9;
-    const std::size_t h = n / 18 % 3;
-    const std::size_t b = n / 54;
-    const double want = i < 4 ? past.array.at_flat(((b * 3 + h) * 4 + i) * 2 + c)
-                              : packed.array.at_flat(b * l.batch_stride + h * l.head_stride + (i - 4) * l.row_stride + c);
-    REQUIRE_EQ(joined.at_flat(n), want);
+  // From every first row, as many as there are: the seam falls before, inside and after what is asked for.
+  for (std::size_t first = 0; first < 9; ++first) {
+    for (std::size_t count = 1; first + count <= 9; ++count) {
+      std::vector<double> rows(count * 2);
+      for (std::size_t row = 0; row < 6; ++row) {
+        const std::size_t b = row / 3;
+        const std::size_t h = row % 3;
+        joined.make(b, h, first, count, rows.data());
+        for (std::size_t n = 0; n < rows.size(); ++n) {
+          const std::size_t c = n % 2;
+          const std::size_t i = first + n / 2;
+          const double want = i < 4 ? past.array.at_flat(((b * 3 + h) * 4 + i) * 2 + c)
+                                    : packed.array.at_flat(b * l.batch_stride + h * l.head_stride + (i - 4) * l.row_stride + c);
+          REQUIRE_EQ(rows[n], want);
+        }
+      }
+    }
   }
-  // Without a past, the rows alone; what already is that array is not copied.
-  CHECK_EQ(join_past<float>({}, packed, 3).shape(), Shape{2, 3, 5, 2});
-  CHECK(join_past<float>({}, past, 0).data() == past.array.data());
+  // Without a past, the rows alone; what already has the type is not copied, packed or not.
+  CHECK_EQ(RowSource<float>({}, packed, 3).layout().length, 5);
+  CHECK(RowSource<float>({}, packed, 3).is_direct());
+  CHECK(RowSource<float>({}, past, 0).direct().data == past.array.values<float>().data());
+}
+
+TEST_CASE("rows of other types are widened exactly when they are read") {
+  const NamedArray half = {counted<float>("x", {2, 3, 6}).array.converted(DType::f16), "x"};
+  const RowSource<float> rows({}, half, 2);
+  CHECK_FALSE(rows.is_direct());
+  for (std::size_t b = 0; b < 2; ++b)
+    for (std::size_t h = 0; h < 2; ++h)
+      for (std::size_t i = 0; i < 3; ++i)
+        for (std::size_t c = 0; c < 3; ++c)
+          REQUIRE_EQ(static_cast<double>(rows.row(b, h, i)[c]), half.array.at_flat((b * 3 + i) * 6 + h * 3 + c));
 }
 
 TEST_CASE("nothing is copied that is ready as it is") {
   const Inputs inputs = inputs_of({2, 3, 4, 8}, {2, 3, 5, 8}, {2, 3, 5, 8});
   const Ready<float> r = ready<float>(inputs, {});
-  CHECK(r.operands.query.data == inputs.query.array.values<float>().data());
-  CHECK(r.operands.key.data == inputs.key.array.values<float>().data());
-  CHECK(r.operands.value.data == inputs.value.array.values<float>().data());
+  CHECK(r.operands.query.direct().data == inputs.query.array.values<float>().data());
+  CHECK(r.operands.key.direct().data == inputs.key.array.values<float>().data());
+  CHECK(r.operands.value.direct().data == inputs.value.array.values<float>().data());
   CHECK_EQ(r.operands.key.row(1, 2, 3)[4], static_cast<float>(((1 * 3 + 2) * 5 + 3) * 8 + 4) / 8);
 }
 
@@ -80,7 +103,7 @@ TEST_CASE("RoPE turns each pair by its position's angle") {
       for (std::size_t i = 0; i < 3; ++i) {
         const double p = static_cast<double>(i) + (b == 0 ? 1 : -1);
         const auto x = [&](std::size_t c) { return static_cast<double>((b * 3 + i) * 6 + c) / 8; };
-        const double* y = r.operands.query.row(b, 0, i);
+        const std::vector<double> y = r.operands.query.row(b, 0, i);
         for (std::size_t pair = 0; pair < 2; ++pair) {
           const std::size_t first = interleaved ? 2 * pair : pair;
           const std::size_t second = interleaved ? 2 * pair + 1 : pair + 2;

@@ -145,9 +145,9 @@ Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool
   const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, packed);
   const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim, packed);
   Operands<T> operands;
-  operands.query = q.rows;
-  operands.key = k.rows;
-  operands.value = v.rows;
+  operands.query = {q.rows, d.head_dim};
+  operands.key = {k.rows, d.head_dim};
+  operands.value = {v.rows, d.value_dim};
   Recorder<T> recorder(d, needs);
   Observer<T>* const observers[] = {&recorder};
   if constexpr (std::is_same_v<T, double>) {

@@ -77,9 +77,9 @@ Results<T> attend(const Plan& plan, const Operands<T>& operands, bool tiled, Wan
 }
 
 template <class T>
-double length_of(const T* row, std::size_t dim) {
+double length_of(const std::vector<T>& row) {
   double sum = 0;
-  for (std::size_t c = 0; c < dim; ++c) sum += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+  for (const T x : row) sum += static_cast<double>(x) * static_cast<double>(x);
   return std::isnan(sum) ? 0 : std::sqrt(sum);
 }
 
@@ -87,11 +87,11 @@ double length_of(const T* row, std::size_t dim) {
 double logit_error(const Plan& plan, const Operands<double>& operands, std::size_t b, std::size_t h, std::size_t i,
                    double epsilon) {
   const Dims& d = plan.dims;
-  const double query = length_of(operands.query.row(b, h, i), d.head_dim);
+  const double query = length_of(operands.query.row(b, h, i));
   double largest = 0;
   for (std::size_t j = 0; j < d.kv_len; ++j) {
     if (!plan.visible(b, h, i, j)) continue;
-    const double key = length_of(operands.key.row(b, d.kv_head(h), j), d.head_dim);
+    const double key = length_of(operands.key.row(b, d.kv_head(h), j));
     double score = query * key;
     if (plan.options.score == Score::euclidean) score = query + key;
     if (plan.options.score == Score::sqeuclidean) score = (query + key) * (query + key);
@@ -136,7 +136,7 @@ void compare_row(const Plan& plan, const Operands<double>& operands, const Resul
     agree("weight", j, actual.weights[pair], weight, allowed);
     agree("score", j, actual.masked[pair], expected.masked[pair], error);
     if (!plan.visible(b, h, i, j) && !empty) fuzz::require(actual.weights[pair] == 0 && weight == 0, "a masked key has a weight");
-    const double* value = operands.value.row(b, d.kv_head(h), j);
+    const std::vector<double> value = operands.value.row(b, d.kv_head(h), j);
     for (std::size_t c = 0; c < d.value_dim; ++c)
       tolerance[c] += (allowed + 64 * epsilon * std::abs(weight)) * std::abs(value[c]);
   }

@@ -1,0 +1,38 @@
+// Cutting the work of the tiled engine into blocks and spans.
+#include "engine/blocks.hpp"
+
+#include "kernels/kernels.hpp"
+
+#include <algorithm>
+
+namespace attn::engine {
+
+using kernels::kKeys;
+using kernels::kLanes;
+
+Blocks::Blocks(const Dims& dims)
+    : dims_(dims),
+      group_(dims.heads / dims.kv_heads),
+      heads_in_block_(dims.q_len == 0 ? 1 : std::clamp<std::size_t>(kLanes / dims.q_len, 1, group_)),
+      blocks_in_head_((dims.q_len + kLanes - 1) / kLanes),
+      in_kv_head_((group_ + heads_in_block_ - 1) / heads_in_block_ * blocks_in_head_) {}
+
+BlockPlace Blocks::place(std::size_t batch, std::size_t kv_head, std::size_t index) const noexcept {
+  const std::size_t in_group = index / blocks_in_head_ * heads_in_block_;
+  const std::size_t first = index % blocks_in_head_ * kLanes;
+  return {.batch = batch,
+          .head = kv_head * group_ + in_group,
+          .heads = std::min(heads_in_block_, group_ - in_group),
+          .first = first,
+          .queries = std::min(kLanes, dims_.q_len - first)};
+}
+
+std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept {
+  constexpr std::size_t most_bytes = std::size_t{3} << 19U;
+  constexpr std::size_t fewest = 4;
+  constexpr std::size_t most = 32;
+  const std::size_t tile_bytes = kKeys * (dims.head_dim + dims.value_dim) * item_bytes;
+  return kKeys * std::clamp(most_bytes / std::max<std::size_t>(tile_bytes, 1), fewest, most);
+}
+
+}  // namespace attn::engine

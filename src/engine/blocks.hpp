@@ -1,0 +1,47 @@
+// How the tiled engine cuts its work: blocks of queries that fill the lanes of a tile, and spans of keys.
+#pragma once
+
+#include "engine/plan.hpp"
+
+#include <cstddef>
+
+namespace attn::engine {
+
+/// Queries that are computed together, each in a lane of its own: queries [first, first + queries) of `heads` consecutive heads,
+/// which share one key/value head. Lane part * queries + i is query first + i of head `head + part`.
+struct BlockPlace {
+  std::size_t batch = 0;
+  std::size_t head = 0;
+  std::size_t heads = 1;
+  std::size_t first = 0;
+  std::size_t queries = 0;
+
+  [[nodiscard]] std::size_t lanes() const noexcept { return heads * queries; }
+  [[nodiscard]] std::size_t head_of(std::size_t lane) const noexcept { return head + lane / queries; }
+  [[nodiscard]] std::size_t query_of(std::size_t lane) const noexcept { return first + lane % queries; }
+};
+
+/// The blocks of a plan, counted from 0 for each batch entry and key/value head. Short queries of several heads stand side by
+/// side in one block, so that their keys are read once.
+class Blocks {
+ public:
+  explicit Blocks(const Dims& dims);
+
+  /// Blocks of one batch entry and key/value head.
+  [[nodiscard]] std::size_t in_kv_head() const noexcept { return in_kv_head_; }
+  [[nodiscard]] std::size_t count() const noexcept { return dims_.batch * dims_.kv_heads * in_kv_head_; }
+  [[nodiscard]] BlockPlace place(std::size_t batch, std::size_t kv_head, std::size_t index) const noexcept;
+
+ private:
+  const Dims& dims_;
+  std::size_t group_;            ///< query heads of a key/value head
+  std::size_t heads_in_block_;   ///< more than 1 only when a block holds all queries of its heads
+  std::size_t blocks_in_head_;
+  std::size_t in_kv_head_;
+};
+
+/// Keys of one span: a whole number of tiles that fit, with their values, into a part of the second-level cache. The sums of a
+/// query are made span by span and then joined, whoever computes them, so that they do not depend on how spans are handed out.
+[[nodiscard]] std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept;
+
+}  // namespace attn::engine

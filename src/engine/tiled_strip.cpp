@@ -1,0 +1,92 @@
+// The passes over the keys that a strip of query blocks takes.
+#include "engine/tiled_strip.hpp"
+
+#include <algorithm>
+
+namespace attn::engine {
+
+namespace {
+
+/// Rows [first, first + count) of one head, copied to `buffer` when they must be made or lie apart.
+template <class T>
+RowSpan<T> load_rows(const RowSource<T>& source, std::size_t batch, std::size_t head, const KeyRange& keys, bool several,
+                     AlignedArray<T>& buffer) {
+  const std::size_t count = keys.end - keys.begin;
+  const bool direct = source.is_direct();
+  if (direct && !(several && source.direct().row_stride != source.dim()))
+    return {source.direct().row(batch, head, keys.begin), source.direct().row_stride};
+  buffer.reserve(count * source.dim());
+  source.make(batch, head, keys.begin, count, buffer.get());
+  return {buffer.get(), source.dim()};
+}
+
+}  // namespace
+
+template <class T>
+KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_head, const KeyRange& keys, bool with_values,
+                     bool several, TiledScratch<T>& scratch) {
+  KeySpan<T> span{.keys = keys, .key = load_rows(job.operands.key, batch, kv_head, keys, several, scratch.keys), .value = {}};
+  if (with_values) span.value = load_rows(job.operands.value, batch, kv_head, keys, several, scratch.values);
+  return span;
+}
+
+template <class T>
+template <class F>
+void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
+  const Dims& d = job_.plan.dims;
+  KeyRange within{0, d.kv_len};
+  if (!all_keys) {
+    within = {d.kv_len, 0};
+    for (const auto& block : blocks_) {
+      if (block->range().empty()) continue;
+      within.begin = std::min(within.begin, block->range().begin);
+      within.end = std::max(within.end, block->range().end);
+    }
+  }
+  const std::size_t length = span_length(d, sizeof(T));
+  const BlockPlace& first = blocks_.front()->place();
+  for (std::size_t at = within.begin / length * length; at < within.end; at += length) {
+    const KeyRange keys{std::max(at, within.begin), std::min(at + length, within.end)};
+    const KeySpan<T> span =
+        load_span(job_, first.batch, d.kv_head(first.head), keys, with_values, blocks_.size() > 1, scratch_);
+    for (const auto& block : blocks_) {
+      if (!all_keys && (block->range().empty() || block->range().begin >= keys.end || block->range().end <= keys.begin)) continue;
+      between_();
+      TiledWalk<T> walk(job_, *block, span, scratch_);
+      f(walk, *block);
+    }
+  }
+}
+
+template <class T>
+void TiledStrip<T>::run() {
+  for (const auto& block : blocks_) block->load_queries(job_.settings.query_factor, scratch_);
+  if (job_.has_statistics()) for_each_span(false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.statistics(); });
+  sums();
+  for (const auto& block : blocks_) block->finish();
+  if (job_.needs.weights) for_each_span(false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.weights(); });
+  if (job_.needs.any_scores()) {
+    for (const auto& block : blocks_) block->load_queries(job_.settings.score_factor, scratch_);
+    for_each_span(false, true, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.scores(); });
+  }
+  for (const auto& block : blocks_) block->hand_out_rows(scratch_);
+}
+
+template <class T>
+void TiledStrip<T>::sums() {
+  for_each_span(job_.needs.output, false, [this](TiledWalk<T>& walk, TiledBlock<T>& block) {
+    if (!job_.settings.is_online() || block.is_untouched()) return walk.sums(block.touch());
+    block.clear(scratch_.part);
+    walk.sums(scratch_.part);
+    block.join(scratch_.part);
+  });
+}
+
+template KeySpan<float> load_span(const TiledJob<float>&, std::size_t, std::size_t, const KeyRange&, bool, bool,
+                                  TiledScratch<float>&);
+template KeySpan<double> load_span(const TiledJob<double>&, std::size_t, std::size_t, const KeyRange&, bool, bool,
+                                   TiledScratch<double>&);
+template class TiledStrip<float>;
+template class TiledStrip<double>;
+
+}  // namespace attn::engine

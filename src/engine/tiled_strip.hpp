@@ -1,0 +1,43 @@
+// Blocks of queries that share a key/value head, taken together over its keys span by span.
+#pragma once
+
+#include "engine/tiled_walk.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace attn::engine {
+
+/// The keys of one span and their values as the kernels want them: where they are, or made in the thread's memory. `several` says
+/// that more than one block will read them, so that rows that lie far apart are worth copying together.
+template <class T>
+[[nodiscard]] KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_head, const KeyRange& keys,
+                                   bool with_values, bool several, TiledScratch<T>& scratch);
+
+/// Does all that the observers ask for, for a few blocks of one key/value head. Each span of keys is made once and read by all of
+/// them while it is in the cache.
+template <class T>
+class TiledStrip {
+ public:
+  /// `between` is called now and then and may throw to stop the work.
+  TiledStrip(const TiledJob<T>& job, TiledScratch<T>& scratch, const std::function<void()>& between)
+      : job_(job), scratch_(scratch), between_(between) {}
+
+  void add(const BlockPlace& place) { blocks_.push_back(std::make_unique<TiledBlock<T>>(job_, place)); }
+  void run();
+
+ private:
+  /// Calls f(walk, block) for each span of `within`, and in it for each block that sees some of it.
+  template <class F>
+  void for_each_span(bool with_values, bool all_keys, F&& f);
+  void sums();
+
+  const TiledJob<T>& job_;
+  TiledScratch<T>& scratch_;
+  const std::function<void()>& between_;
+  std::vector<std::unique_ptr<TiledBlock<T>>> blocks_;
+};
+
+}  // namespace attn::engine

@@ -1,0 +1,286 @@
+// One block of queries against one span of keys in the tiled engine.
+#include "engine/tiled_walk.hpp"
+
+#include "engine/keep_bits.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace attn::engine {
+
+using kernels::kKeys;
+using kernels::kLanes;
+using kernels::LogitStage;
+
+template <class T>
+template <class F>
+void TiledWalk<T>::for_each_tile(const KeyRange& within, F&& f) {
+  const std::size_t begin = std::max(within.begin, span_.keys.begin);
+  const std::size_t end = std::min(within.end, span_.keys.end);
+  for (std::size_t key = begin / kKeys * kKeys; key < end; key += kKeys) {
+    Keys keys{std::max(key, begin), std::min(key + kKeys, end), false, Cover::open};
+    keys.full = block_.inner_range().begin <= keys.begin && keys.end <= block_.inner_range().end;
+    keys.cover = cover_of({keys.begin, keys.end});
+    f(static_cast<const Keys&>(keys));
+  }
+}
+
+template <class T>
+Cover TiledWalk<T>::cover_of(const KeyRange& keys) const {
+  const BlockPlace& place = block_.place();
+  return job_.plan.may_hide() ? job_.map.cover(place.batch, place.head, place.heads, place.first, place.queries, keys) : Cover::open;
+}
+
+template <class T>
+void TiledWalk<T>::raw_tile(const Keys& keys, T* maximum) {
+  const T* row = span_.key_row(keys.begin);
+  const std::size_t stride = span_.key.stride;
+  const std::size_t dim = job_.plan.dims.head_dim;
+  if (job_.settings.distance)
+    return k_.score_distance(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get());
+  const auto product = block_.is_few() ? k_.few_score_product : k_.score_product;
+  product(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get(), maximum, values_of(keys));
+}
+
+template <class T>
+kernels::Ahead<T> TiledWalk<T>::values_of(const Keys& keys) const {
+  if (span_.value.data == nullptr) return {};
+  return {span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim};
+}
+
+template <class T>
+kernels::Ahead<T> TiledWalk<T>::next_keys(const Keys& keys) const {
+  const std::size_t end = std::min(block_.range().end, span_.keys.end);
+  if (keys.end >= end) return {};
+  const KeyRange next{keys.end, std::min(keys.end + kKeys, end)};
+  if (cover_of(next) == Cover::hidden) return {};
+  return {span_.key_row(next.begin), span_.key.stride, next.end - next.begin, job_.plan.dims.head_dim};
+}
+
+template <class T>
+bool TiledWalk<T>::is_biased(const Keys& keys) const {
+  // Where logits themselves are the weights, adding 0 is seen: it makes 0 of -0.
+  const bool shows_zero = job_.plan.has_bias() && job_.settings.normalize == Normalizer::none;
+  return keys.cover != Cover::open || !job_.plan.slopes.empty() || shows_zero;
+}
+
+template <class T>
+bool TiledWalk<T>::load_bias(const Keys& keys) {
+  T* rows = scratch_.bias_rows.get();
+  const BlockPlace& place = block_.place();
+  for (std::size_t part = 0; part < place.heads; ++part)
+    job_.plan.fill_bias(place.batch, place.head + part, place.first, place.queries, keys.begin, keys.count(),
+                        rows + part * place.queries * kKeys, kKeys);
+  k_.load_queries(rows, kKeys, block_.lanes(), keys.count(), T(1), scratch_.bias.get());
+  return !job_.plan.may_hide() || k_.any_visible(rows, kKeys, block_.lanes(), keys.count());
+}
+
+template <class T>
+bool TiledWalk<T>::load_keep(const Keys& keys) {
+  const BlockPlace& place = block_.place();
+  const auto fill = [&](std::size_t head, std::uint64_t* keep) {
+    return fill_keep_bits(job_.plan, place.batch, head, place.first, place.queries, keys.begin, {keep, keys.count()});
+  };
+  bool any = fill(place.head, scratch_.keep);
+  for (std::size_t part = 1; part < place.heads; ++part) {
+    std::uint64_t own[kKeys];
+    any = fill(place.head + part, own) || any;
+    for (std::size_t j = 0; j < keys.count(); ++j) scratch_.keep[j] |= own[j] << part * place.queries;
+  }
+  return any;
+}
+
+template <class T>
+bool TiledWalk<T>::logit_tile(const Keys& keys, bool negate, T* maximum, T* seen) {
+  if (keys.cover == Cover::hidden) return false;
+  if (job_.settings.plain && keys.full && keys.cover == Cover::open) {
+    raw_tile(keys, maximum);
+    return true;
+  }
+  LogitStage<T> stage = job_.settings.scores;
+  const bool selects = job_.settings.selects && keys.cover != Cover::open;
+  const bool biased = !selects && is_biased(keys);
+  if (selects) {
+    if (!load_keep(keys)) return false;
+    stage.keep = scratch_.keep;
+  }
+  if (biased && !load_bias(keys)) return false;
+  raw_tile(keys, nullptr);
+  stage.cap = job_.settings.cap;
+  stage.negate = negate;
+  apply_bias_and_interval(keys, biased, stage, maximum, seen);
+  return true;
+}
+
+template <class T>
+void TiledWalk<T>::apply_bias_and_interval(const Keys& keys, bool biased, LogitStage<T> stage, T* maximum, T* seen) {
+  if (biased) stage.bias = scratch_.bias.get();
+  if (!keys.full) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const KeyRange own = lane < block_.lanes() ? block_.lane_range(lane) : KeyRange{};
+      scratch_.lane_begin[lane] = static_cast<T>(std::clamp(own.begin, keys.begin, keys.end) - keys.begin);
+      scratch_.lane_end[lane] = static_cast<T>(std::clamp(own.end, keys.begin, keys.end) - keys.begin);
+    }
+    stage.begin = scratch_.lane_begin;
+    stage.end = scratch_.lane_end;
+  }
+  k_.logits(stage, keys.count(), block_.lanes(), scratch_.tile.get(), maximum, seen);
+}
+
+template <class T>
+void TiledWalk<T>::statistics() {
+  kernels::SoftmaxRows<T>& rows = block_.statistics();
+  for_each_tile(block_.range(), [&](const Keys& keys) {
+    if (logit_tile(keys, false, rows.next, nullptr))
+      k_.softmax_step(scratch_.tile.get(), keys.count(), block_.lanes(), job_.settings.natural, rows);
+  });
+}
+
+template <class T>
+void TiledWalk<T>::sums(Sums<T>& sums) {
+  const bool few = block_.is_few() && job_.needs.output;
+  if (few) begin_few(sums);
+  for_each_tile(block_.range(), [&](const Keys& keys) {
+    if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, sums.rows.next, sums.seen)) return;
+    const bool select = job_.needs.output && needs_select(keys);
+    weigh_tile(keys, false, sums);
+    if (job_.needs.output) add_values(keys, select, sums);
+  });
+  if (few) end_few(sums);
+}
+
+template <class T>
+void TiledWalk<T>::weigh_tile(const Keys& keys, bool final, Sums<T>& sums) {
+  T* tile = scratch_.tile.get();
+  const std::size_t lanes = block_.lanes();
+  const bool natural = job_.settings.natural;
+  switch (job_.settings.normalize) {
+    case Normalizer::softmax:
+    case Normalizer::softmin:
+    case Normalizer::softmax1:
+      if (final) return k_.exponentials(tile, keys.count(), lanes, natural, sums.rows.maximum);
+      return k_.softmax_step(tile, keys.count(), lanes, natural, sums.rows);
+    case Normalizer::double_softmax:
+      // Once the sums are known, they must stay: the other row array takes what is added.
+      return k_.double_step(tile, keys.count(), lanes, natural, block_.statistics(), final ? scratch_.part.second : sums.second);
+    case Normalizer::sigmoid:
+      return k_.sigmoid(tile, keys.count(), lanes);
+    case Normalizer::none:
+      return k_.zero_masked(tile, keys.count(), lanes);
+  }
+}
+
+/// Masked values must not be read into the sum; 0 * NaN would be. Looks at the values only where some pair may be masked.
+template <class T>
+bool TiledWalk<T>::needs_select(const Keys& keys) {
+  if (keys.full && keys.cover == Cover::open) return false;
+  if (k_.all_finite(span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim)) return false;
+  scratch_.visible.reserve(TiledScratch<T>::kTile);
+  k_.visibility(scratch_.tile.get(), keys.count(), block_.lanes(), scratch_.visible.get());
+  return true;
+}
+
+/// A few lanes keep their output as rows while it grows; [value_dim][kLanes] is what it comes from and goes back to.
+template <class T>
+void TiledWalk<T>::begin_few(const Sums<T>& sums) {
+  const std::size_t dim = job_.plan.dims.value_dim;
+  for (std::size_t lane = 0; lane < block_.lanes(); ++lane)
+    for (std::size_t f = 0; f < dim; ++f) scratch_.few_output.get()[lane * dim + f] = sums.output.get()[f * kLanes + lane];
+}
+
+template <class T>
+void TiledWalk<T>::end_few(Sums<T>& sums) {
+  const std::size_t dim = job_.plan.dims.value_dim;
+  k_.load_queries(scratch_.few_output.get(), dim, block_.lanes(), dim, T(1), sums.output.get());
+}
+
+template <class T>
+void TiledWalk<T>::add_values(const Keys& keys, bool select, Sums<T>& sums) {
+  const T* values = span_.value_row(keys.begin);
+  const std::size_t stride = span_.value.stride;
+  const std::size_t dim = job_.plan.dims.value_dim;
+  const std::size_t lanes = block_.lanes();
+  const T* tile = scratch_.tile.get();
+  const T* rescale = sums.rows.rescale;  // stays 1 where nothing is rescaled
+  if (select) {
+    if (block_.is_few()) end_few(sums);
+    k_.value_product_select(tile, scratch_.visible.get(), values, stride, keys.count(), dim, lanes, rescale, sums.output.get());
+    if (block_.is_few()) begin_few(sums);
+  } else if (block_.is_few()) {
+    k_.few_value_product(tile, values, stride, keys.count(), dim, lanes, rescale, scratch_.few_output.get(), next_keys(keys));
+  } else {
+    k_.value_product(tile, values, stride, keys.count(), dim, lanes, rescale, sums.output.get(), next_keys(keys));
+  }
+}
+
+template <class T>
+template <class Wanted, class Take>
+void TiledWalk<T>::hand_out(const Keys& keys, Wanted wanted, Take take) {
+  const BlockPlace& place = block_.place();
+  for (std::size_t part = 0; part < place.heads; ++part) {
+    const Tile<T> tile{.batch = place.batch,
+                       .head = place.head + part,
+                       .query = place.first,
+                       .queries = place.queries,
+                       .key = keys.begin,
+                       .keys = keys.count(),
+                       .data = scratch_.tile.get() + part * place.queries,
+                       .query_step = 1,
+                       .key_step = kLanes};
+    for (Observer<T>* observer : job_.observers)
+      if (observer->needs().*wanted) (observer->*take)(tile);
+  }
+}
+
+template <class T>
+void TiledWalk<T>::weights() {
+  for_each_tile(block_.range(), [this](const Keys& keys) {
+    if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
+    weigh_tile(keys, true, block_.total());
+    k_.finish_tile(scratch_.tile.get(), keys.count(), block_.lanes(), block_.divisor());
+    clear_masked(keys);
+    hand_out(keys, &Needs::weights, &Observer<T>::weights);
+  });
+}
+
+/// A NaN among the visible keys makes the divisor NaN and spreads over the row; the masked keys stay absent.
+template <class T>
+void TiledWalk<T>::clear_masked(const Keys& keys) {
+  const BlockPlace& place = block_.place();
+  for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
+    if (!std::isnan(block_.divisor()[lane])) continue;
+    for (std::size_t j = 0; j < keys.count(); ++j)
+      if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
+        scratch_.tile.get()[j * kLanes + lane] = 0;
+  }
+}
+
+template <class T>
+void TiledWalk<T>::scores() {
+  for_each_tile({0, job_.plan.dims.kv_len}, [this](const Keys& keys) {
+    T* tile = scratch_.tile.get();
+    raw_tile(keys, nullptr);
+    k_.logits(job_.settings.scores, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+    k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
+    if (job_.needs.raw_scores) hand_out(keys, &Needs::raw_scores, &Observer<T>::raw_scores);
+    if (!job_.needs.capped_scores && !job_.needs.masked_scores) return;
+    if (job_.settings.cap != 0) {
+      LogitStage<T> stage;
+      stage.cap = job_.settings.cap;
+      k_.logits(stage, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+      k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
+    }
+    if (job_.needs.capped_scores) hand_out(keys, &Needs::capped_scores, &Observer<T>::capped_scores);
+    if (!job_.needs.masked_scores) return;
+    const bool biased = job_.plan.has_bias();
+    if (biased) load_bias(keys);
+    apply_bias_and_interval(keys, biased, {}, nullptr, nullptr);
+    k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
+    hand_out(keys, &Needs::masked_scores, &Observer<T>::masked_scores);
+  });
+}
+
+template class TiledWalk<float>;
+template class TiledWalk<double>;
+
+}  // namespace attn::engine

@@ -1,0 +1,81 @@
+// One block of queries against one span of keys, tile by tile: logits, weights, sums.
+#pragma once
+
+#include "engine/tiled_block.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace attn::engine {
+
+/// Keys [begin, end) of one key/value head and their values. `value` is null when no output is asked for.
+template <class T>
+struct KeySpan {
+  KeyRange keys;
+  RowSpan<T> key;
+  RowSpan<T> value;
+
+  [[nodiscard]] const T* key_row(std::size_t j) const noexcept { return key.data + (j - keys.begin) * key.stride; }
+  [[nodiscard]] const T* value_row(std::size_t j) const noexcept { return value.data + (j - keys.begin) * value.stride; }
+};
+
+template <class T>
+class TiledWalk {
+ public:
+  TiledWalk(const TiledJob<T>& job, TiledBlock<T>& block, const KeySpan<T>& span, TiledScratch<T>& scratch)
+      : job_(job), k_(job.kernels), block_(block), span_(span), scratch_(scratch) {}
+
+  /// The running softmax of the logits themselves, without values.
+  void statistics();
+  /// The normalizer's sums and the output over this span.
+  void sums(Sums<T>& sums);
+  /// Final weights, handed to those who want them.
+  void weights();
+  /// Scores at all stages, handed to those who want them. The block's queries must be loaded with the scores' factor.
+  void scores();
+
+ private:
+  /// Keys [begin, end) of one tile; `full` when range() leaves them to all queries, `cover` what the masks do to them.
+  struct Keys {
+    std::size_t begin;
+    std::size_t end;
+    bool full;
+    Cover cover;
+    [[nodiscard]] std::size_t count() const noexcept { return end - begin; }
+  };
+
+  /// Calls f(keys) for each tile that holds a key of `within` and this span, in ascending order.
+  template <class F>
+  void for_each_tile(const KeyRange& within, F&& f);
+  void raw_tile(const Keys& keys, T* maximum);
+  /// What the products of this tile should fetch for the ones after them.
+  [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
+  [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
+  [[nodiscard]] Cover cover_of(const KeyRange& keys) const;
+  /// True when the tile has a bias to add: of its masks, or of ALiBi.
+  [[nodiscard]] bool is_biased(const Keys& keys) const;
+  /// The bias of the tile. False when masks hide all of it.
+  bool load_bias(const Keys& keys);
+  /// What masks leave of the tile, when they only hide. False when that is nothing.
+  bool load_keep(const Keys& keys);
+  /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
+  bool logit_tile(const Keys& keys, bool negate, T* maximum, T* seen);
+  void apply_bias_and_interval(const Keys& keys, bool biased, kernels::LogitStage<T> stage, T* maximum, T* seen);
+  /// Logits to weights, up to the divisor; `sums` grow unless `final`, when they are known.
+  void weigh_tile(const Keys& keys, bool final, Sums<T>& sums);
+  bool needs_select(const Keys& keys);
+  void add_values(const Keys& keys, bool select, Sums<T>& sums);
+  void begin_few(const Sums<T>& sums);
+  void end_few(Sums<T>& sums);
+  void clear_masked(const Keys& keys);
+  template <class Wanted, class Take>
+  void hand_out(const Keys& keys, Wanted wanted, Take take);
+
+  const TiledJob<T>& job_;
+  const kernels::KernelTable<T>& k_;
+  TiledBlock<T>& block_;
+  const KeySpan<T>& span_;
+  TiledScratch<T>& scratch_;
+};
+
+}  // namespace attn::engine
