@@ -349,8 +349,8 @@ TEST_CASE("keys and values of hidden tiles are never read") {
     if (tile % 3 != 1) REQUIRE(mprotect(rows + tile * kKeys * dim, tile_bytes, PROT_NONE) == 0);
   const Typed<float> query(c.query, 1, d.q_len, dim, false);
   Operands<float> operands;
-  operands.query = query.rows;
-  operands.key = operands.value = {rows, 0, 0, dim};
+  operands.query = {query.rows, dim};
+  operands.key = operands.value = {Rows<float>{rows, 0, 0, dim}, dim};
   Recorder<float> recorder(d, {.output = true, .log_sum_exp = true, .weights = true});
   Observer<float>* const observers[] = {&recorder};
   for (const Normalizer normalize : {Normalizer::softmax, Normalizer::double_softmax, Normalizer::sigmoid}) {
