@@ -106,9 +106,9 @@ void measure(const std::vector<std::pair<const char*, Plan>>& plans, const attn:
   const auto k = random_values(d.q_len * d.head_dim, 2);
   const auto v = random_values(d.q_len * d.head_dim, 3);
   attn::engine::Operands<float> operands;
-  operands.query = {q.data(), 0, 0, d.head_dim};
-  operands.key = {k.data(), 0, 0, d.head_dim};
-  operands.value = {v.data(), 0, 0, d.head_dim};
+  operands.query = {attn::engine::Rows<float>{q.data(), 0, 0, d.head_dim}, d.head_dim};
+  operands.key = {attn::engine::Rows<float>{k.data(), 0, 0, d.head_dim}, d.head_dim};
+  operands.value = {attn::engine::Rows<float>{v.data(), 0, 0, d.head_dim}, d.head_dim};
   Sink sink;
   attn::engine::Observer<float>* const observers[] = {&sink};
   std::vector<Times> runs(plans.size());

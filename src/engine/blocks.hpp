@@ -34,8 +34,8 @@ class Blocks {
 
  private:
   const Dims& dims_;
-  std::size_t group_;            ///< query heads of a key/value head
-  std::size_t heads_in_block_;   ///< more than 1 only when a block holds all queries of its heads
+  std::size_t group_;           ///< query heads of a key/value head
+  std::size_t heads_in_block_;  ///< more than 1 only when a block holds all queries of its heads
   std::size_t blocks_in_head_;
   std::size_t in_kv_head_;
 };

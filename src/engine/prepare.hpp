@@ -15,8 +15,8 @@ struct Findings {
 template <class T>
 [[nodiscard]] Operands<T> widened_rows(const Inputs& inputs);
 
-/// The rows the engines read. They are made when they are read; `plan` and the memory of `inputs` must outlive them. Looks for zero
-/// vectors where the cosine is asked for. Throws Error(data) for one under the policy `error`.
+/// The rows the engines read. They are made when they are read; `plan` and the memory of `inputs` must outlive them. Looks for
+/// zero vectors where the cosine is asked for. Throws Error(data) for one under the policy `error`.
 template <class T>
 [[nodiscard]] Operands<T> prepare(const Plan& plan, const Inputs& inputs, Findings& findings);
 

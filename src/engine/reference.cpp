@@ -227,7 +227,8 @@ void run_reference(const Plan& plan, const Operands<double>& operands, std::span
     QueryState state(d);
     const std::size_t row = task / in_head;
     const std::size_t first = task % in_head * block;
-    for (std::size_t i = first; i < std::min(first + block, d.q_len); ++i) reference.query(row / d.heads, row % d.heads, i, state);
+    for (std::size_t i = first; i < std::min(first + block, d.q_len); ++i)
+      reference.query(row / d.heads, row % d.heads, i, state);
   });
 }
 

@@ -50,8 +50,8 @@ struct RowTransform {
   [[nodiscard]] bool changes_rows() const noexcept { return !turns.empty() || to_unit_length; }
 };
 
-/// Rows of T, [batch, heads, length, dim]: of an input array, after those of a past if there is one, widened and transformed. They
-/// are made a few at a time, so that no second copy of an input is ever whole in memory. T is float or double.
+/// Rows of T, [batch, heads, length, dim]: of an input array, after those of a past if there is one, widened and transformed.
+/// They are made a few at a time, so that no second copy of an input is ever whole in memory. T is float or double.
 template <class T>
 class RowSource {
  public:

@@ -16,8 +16,8 @@ const kernels::KernelTable<T>& kernels_for(const std::string& isa) {
   return **std::find_if(tables.begin(), tables.end(), [&](const auto* table) { return table->isa == name; });
 }
 
-/// How many blocks of a key/value head a thread takes at a time. Rows that must be made want many, so that they are made for many;
-/// an even share of the work wants few; and their sums must fit in the thread's part of the memory.
+/// How many blocks of a key/value head a thread takes at a time. Rows that must be made want many, so that they are made for
+/// many; an even share of the work wants few; and their sums must fit in the thread's part of the memory.
 template <class T>
 std::size_t strip_length(const TiledJob<T>& job, const Blocks& blocks, std::size_t threads) {
   constexpr std::size_t most = 64;

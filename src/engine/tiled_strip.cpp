@@ -47,8 +47,7 @@ void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
   const BlockPlace& first = blocks_.front()->place();
   for (std::size_t at = within.begin / length * length; at < within.end; at += length) {
     const KeyRange keys{std::max(at, within.begin), std::min(at + length, within.end)};
-    const KeySpan<T> span =
-        load_span(job_, first.batch, d.kv_head(first.head), keys, with_values, blocks_.size() > 1, scratch_);
+    const KeySpan<T> span = load_span(job_, first.batch, d.kv_head(first.head), keys, with_values, blocks_.size() > 1, scratch_);
     for (const auto& block : blocks_) {
       if (!all_keys && (block->range().empty() || block->range().begin >= keys.end || block->range().end <= keys.begin)) continue;
       between_();

@@ -1,5 +1,5 @@
-// Long keys in several spans: a query's bits depend neither on the queries beside it nor on who computes which span, and rows that
-// are made give what rows that are there give.
+// Long keys in several spans: a query's bits depend neither on the queries beside it nor on who computes which span, and rows
+// that are made give what rows that are there give.
 #include "engine/blocks.hpp"
 #include "engine/inputs.hpp"
 #include "engine/prepare.hpp"
