@@ -133,16 +133,11 @@ void apply_linear(const Linear& linear, const Array& x, const std::string& x_nam
   const Blocks blocks(linear, x);
   // Loaded here and not by one of the threads.
   const LinearWork<T> work(linear, x, blocks, out, arithmetic == Arithmetic::blas ? &Blas::get() : nullptr);
-  const engine::Dims dims{.batch = 1,
-                          .heads = blocks.column_blocks,
-                          .kv_heads = blocks.column_blocks,
-                          .q_len = blocks.rows,
-                          .kv_len = w.in,
-                          .head_dim = w.in,
-                          .value_dim = w.out};
-  engine::for_each_query_block(
-      dims, blocks.block_rows, execution,
-      [&](std::size_t, std::size_t column_block, std::size_t row, std::size_t rows) { work.block(column_block, row, rows); });
+  const std::size_t row_blocks = (blocks.rows + blocks.block_rows - 1) / blocks.block_rows;
+  engine::for_each_task(blocks.column_blocks * row_blocks, execution, [&](std::size_t task) {
+    const std::size_t row = task % row_blocks * blocks.block_rows;
+    work.block(task / row_blocks, row, std::min(blocks.block_rows, blocks.rows - row));
+  });
 }
 
 std::size_t linear_working_bytes(const Linear& linear, const Array& x, DType computed_in, std::size_t threads) {
