@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # All checks beyond the tests: formatting, length of files, shell scripts, a clang build with warnings as errors, clang-tidy,
-# cppcheck, all tests under AddressSanitizer and UndefinedBehaviorSanitizer, and 30 seconds of each fuzz target. Installs Debian
-# packages that are missing (root or sudo). Goes on after a failed check and names all that failed at the end. What was checked
-# and has not changed is not checked again.
+# cppcheck, all tests under AddressSanitizer and UndefinedBehaviorSanitizer, 30 seconds of each fuzz target, and kernels, engine
+# and `attn run` built for 64-bit Arm and run under qemu. Installs Debian packages that are missing (root or sudo). Goes on after a
+# failed check and names all that failed at the end. What was checked and has not changed is not checked again.
 #
-# Usage: scripts/check.sh [CHECK...]     CHECK: format length shell build tidy cppcheck sanitize fuzz (default: all)
+# Usage: scripts/check.sh [CHECK...]     CHECK: format length shell build tidy cppcheck sanitize fuzz arm (default: all)
 #        ATTN_FUZZ_SECONDS=600 scripts/check.sh fuzz     fuzzes longer, and again
 set -eu
 cd "$(dirname "$0")/.."
@@ -113,7 +113,48 @@ check_fuzz() {
     xargs -r -P "$cores" -L 1 bash -c 'fuzz_one "$@"' fuzz_one
 }
 
-checks=${*:-format length shell build tidy cppcheck sanitize fuzz}
+# Builds for 64-bit Arm what depends on the processor and runs it under qemu: the kernels, the fast engine (whose bytes are the
+# committed ones on NEON, too) and the cases of `attn run`.
+check_arm() {
+  if [ "$(uname -m)" = aarch64 ]; then
+    echo "arm: skipped, this machine is one: scripts/test.sh has tested it"
+    return 0
+  fi
+  # shellcheck disable=SC2086 # a list of words
+  need_packages $arm_packages
+  need_arm64_libraries build/arm64-root
+  configure aarch64
+  cmake --build --preset aarch64 --parallel "$cores" --target attn_program attn_test_kernels attn_test_engine_tiled attn_cases || return 1
+
+  local folder=build/aarch64 emulator=(qemu-aarch64 -L /usr/aarch64-linux-gnu) pid failures=0 pids=() found
+  # Left out are cases that take minutes under emulation, about what the others hold to portable's bits: how accurate the
+  # polynomials are, and the walks on several threads.
+  "${emulator[@]}" $folder/tests/engine/attn_test_engine_tiled --test-case-exclude='*side observers*' &
+  pids+=($!)
+  "${emulator[@]}" $folder/tests/kernels/attn_test_kernels --test-case-exclude='exp2 is within*,tanh is accurate*,the logistic*' &
+  pids+=($!)
+  "${emulator[@]}" $folder/tests/cases/attn_cases --attn "$PWD/$folder/emulated/attn" --root "$PWD" --limit 300 tests/cases/run &
+  pids+=($!)
+  for pid in "${pids[@]}"; do wait "$pid" || failures=1; done
+
+  found=$($folder/emulated/attn run tests/data/gen/normal_seed0.npy -o none --isa avx2 2>&1) || true
+  case $found in
+    *"no vector target 'avx2' (expected one of neon, portable)"*) ;;
+    *)
+      echo "arm: --isa avx2 should name neon and portable; it said: $found"
+      failures=1
+      ;;
+  esac
+  # Highway asks the compiler for NEON with the instructions for cryptography; not every processor has those.
+  found=$(aarch64-linux-gnu-objdump -d --no-show-raw-insn $folder/attn | awk '$2 ~ /^(aes|sha1|sha256|sha512|pmull|eor3|bcax)/ { n++ } END { print n + 0 }')
+  if [ "$found" != 0 ]; then
+    echo "arm: $found instructions that a plain ARMv8-A processor lacks"
+    failures=1
+  fi
+  return "$failures"
+}
+
+checks=${*:-format length shell build tidy cppcheck sanitize fuzz arm}
 failed=""
 for check in $checks; do
   declare -F "check_$check" >/dev/null || fail "no check is named $check"

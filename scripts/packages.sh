@@ -8,6 +8,10 @@ build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev lib
 test_packages="ccache"
 # To check it: the other compiler with its sanitizers and fuzzer, formatting and lint.
 check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck"
+# To check the build for 64-bit Arm: cross compiler and emulator, and the libraries to unpack beside the system's own.
+arm_packages="g++-aarch64-linux-gnu qemu-user"
+arm64_libraries="libcli11-dev libxtensor-dev xtl-dev libfmt-dev libfmt9 nlohmann-json3-dev libhwy-dev libhwy1 libtbb-dev libtbb12
+  libtbbmalloc2 libtbbbind-2-5 zlib1g-dev zlib1g libcsv-dev libcsv3 libfast-float-dev doctest-dev"
 
 say() { printf '\n==> %s\n' "$*"; }
 fail() {
@@ -48,6 +52,35 @@ need_packages() {
     fail "the packages could not be installed (Debian 12 has all of them; is the network there?)"
   fi
   rm -f "$log"
+}
+
+# need_arm64_libraries FOLDER: unpacks the arm64 packages of the libraries there. The system's packages and architectures stay as
+# they are: installing a second architecture would drag many of its own packages to other versions.
+need_arm64_libraries() {
+  local folder=$1 work option log name
+  [ "$(cat "$folder/unpacked" 2>/dev/null)" != "$arm64_libraries" ] || return 0
+  work=$(mktemp -d)
+  mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+  : >"$work/status"
+  option=(-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User= -o Debug::NoLocking=1
+    -o Dir::State="$work" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache")
+  log=$work/log
+  # shellcheck disable=SC2086 # a list of words
+  if ! { apt-get "${option[@]}" update && (cd "$work" && apt-get "${option[@]}" download $arm64_libraries); } >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -rf "$work"
+    fail "the arm64 packages could not be fetched (Debian 12 has all of them; is the network there?)"
+  fi
+  rm -rf "$folder"
+  mkdir -p "$folder/usr/lib"
+  ln -s usr/lib "$folder/lib"
+  for name in "$work"/*.deb; do
+    dpkg-deb --fsys-tarfile "$name" | tar -x --keep-directory-symlink --no-same-owner -C "$folder"
+  done
+  # Links from the root would lead to the system's own files.
+  find "$folder" -lname '/*' | while read -r name; do ln -sfn "$(realpath --relative-to="${name%/*}" "$folder$(readlink "$name")")" "$name"; done
+  printf '%s\n' "$arm64_libraries" >"$folder/unpacked"
+  rm -rf "$work"
 }
 
 # configure PRESET: a build folder with Ninja and, where it is there, ccache. A folder that exists keeps its generator.

@@ -30,7 +30,7 @@ namespace attn::kernels {
 
 /// Whether this processor, and the system on it, run the code of a target. Asked of the compiler's runtime: Highway's own answer
 /// comes with a library that spends milliseconds on its timers whenever a program starts.
-inline bool runs(std::string_view isa) noexcept {
+inline bool runs([[maybe_unused]] std::string_view isa) noexcept {
 #if HWY_ARCH_X86
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
                     __builtin_cpu_supports("bmi2");
