@@ -262,7 +262,8 @@ HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride
   HWY_ALIGN T sums[Q * kFewSums<T>];
   const size_t whole = dim / kW * kW;
   const size_t rest = dim - whole;
-  for (size_t j = 0; j < count; j += kFewRows) {
+  size_t j = 0;
+  do {  // there is at least one row: else the compiler sees sums that nothing was written to
     const size_t rows = HWY_MIN(kFewRows, count - j);
     if (stream != nullptr) stream->advance(j + rows);
     const T* block = values + j * stride;
@@ -270,7 +271,8 @@ HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride
     few_value_panels<D, Q, kFewVectors<Q>>(0, weight, block, stride, rows, dim, j == 0, static_cast<T*>(sums));
     // The vector that ends with the row holds features of the one before it, too; they are left out below.
     if (rest != 0) few_value_panel<D, Q, 1>(weight, block + dim - kW, stride, rows, j == 0, sums + whole, kFewSums<T>);
-  }
+    j += kFewRows;
+  } while (j < count);
   for (size_t q = 0; q < HWY_MIN(Q, lanes); ++q) {
     T* out = output_rows + q * output_stride;
     const T* sum = sums + q * kFewSums<T>;
