@@ -8,10 +8,8 @@ build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev lib
 test_packages="ccache"
 # To check it: the other compiler with its sanitizers and fuzzer, formatting and lint.
 check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck"
-# To check the build for 64-bit Arm: cross compiler and emulator, and the libraries to unpack beside the system's own.
+# To check the build for 64-bit Arm: cross compiler and emulator. The libraries are build_packages' -dev packages, unpacked.
 arm_packages="g++-aarch64-linux-gnu qemu-user"
-arm64_libraries="libcli11-dev libxtensor-dev xtl-dev libfmt-dev libfmt9 nlohmann-json3-dev libhwy-dev libhwy1 libtbb-dev libtbb12
-  libtbbmalloc2 libtbbbind-2-5 zlib1g-dev zlib1g libcsv-dev libcsv3 libfast-float-dev doctest-dev"
 
 say() { printf '\n==> %s\n' "$*"; }
 fail() {
@@ -54,32 +52,39 @@ need_packages() {
   rm -f "$log"
 }
 
-# need_arm64_libraries FOLDER: unpacks the arm64 packages of the libraries there. The system's packages and architectures stay as
-# they are: installing a second architecture would drag many of its own packages to other versions.
+# need_arm64_libraries FOLDER: unpacks the arm64 packages of the libraries in build_packages, and what they depend on, there. The
+# system's own packages and architectures stay as they are: adding an architecture moves many of them to other versions.
 need_arm64_libraries() {
-  local folder=$1 work option log name
-  [ "$(cat "$folder/unpacked" 2>/dev/null)" != "$arm64_libraries" ] || return 0
+  local folder=$1 name work options libraries=()
+  for name in $build_packages; do
+    case $name in *-dev) libraries+=("$name") ;; esac
+  done
+  [ "$(cat "$folder/unpacked" 2>/dev/null)" != "${libraries[*]}" ] || return 0
+  say "Unpacking Debian's arm64 packages of the libraries"
   work=$(mktemp -d)
-  mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+  mkdir -p "$work/lists/partial" "$work/archives/partial"
   : >"$work/status"
-  option=(-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User= -o Debug::NoLocking=1
-    -o Dir::State="$work" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache")
-  log=$work/log
-  # shellcheck disable=SC2086 # a list of words
-  if ! { apt-get "${option[@]}" update && (cd "$work" && apt-get "${option[@]}" download $arm64_libraries); } >"$log" 2>&1; then
-    cat "$log" >&2
+  options=(-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User= -o Debug::NoLocking=1
+    -o Dir::State="$work" -o Dir::State::status="$work/status" -o Dir::Cache="$work")
+  if ! { apt-get "${options[@]}" update && apt-get "${options[@]}" install --download-only --yes --no-install-recommends \
+    "${libraries[@]}"; } </dev/null >"$work/log" 2>&1; then
+    cat "$work/log" >&2
     rm -rf "$work"
     fail "the arm64 packages could not be fetched (Debian 12 has all of them; is the network there?)"
   fi
   rm -rf "$folder"
   mkdir -p "$folder/usr/lib"
   ln -s usr/lib "$folder/lib"
-  for name in "$work"/*.deb; do
+  for name in "$work"/archives/*.deb; do
+    # What the cross compiler has its own of: the C and C++ libraries.
+    case ${name##*/} in libc6* | libc-* | linux-libc-* | libcrypt* | libgcc* | libstdc++* | gcc-*) continue ;; esac
     dpkg-deb --fsys-tarfile "$name" | tar -x --keep-directory-symlink --no-same-owner -C "$folder"
   done
-  # Links from the root would lead to the system's own files.
-  find "$folder" -lname '/*' | while read -r name; do ln -sfn "$(realpath --relative-to="${name%/*}" "$folder$(readlink "$name")")" "$name"; done
-  printf '%s\n' "$arm64_libraries" >"$folder/unpacked"
+  # A link to an absolute path would lead to the system's own file.
+  find "$folder" -lname '/*' | while read -r name; do
+    ln -sfn "$(realpath --relative-to="${name%/*}" "$folder$(readlink "$name")")" "$name"
+  done
+  echo "${libraries[*]}" >"$folder/unpacked"
   rm -rf "$work"
 }
 

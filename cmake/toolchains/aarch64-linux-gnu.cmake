@@ -5,6 +5,8 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+# g++ notes at each std::pair that its versions before 10 passed it otherwise.
+set(CMAKE_CXX_FLAGS_INIT -Wno-psabi)
 
 find_program(ATTN_QEMU_AARCH64 NAMES qemu-aarch64 qemu-aarch64-static REQUIRED)
 set(CMAKE_CROSSCOMPILING_EMULATOR ${ATTN_QEMU_AARCH64} -L /usr/aarch64-linux-gnu)
