@@ -49,10 +49,11 @@ double worst_error(const Linear& linear, const Array& x, const std::vector<T>& o
   double worst = 0;
   for (std::size_t r = 0; r < x.size() / w.in; ++r) {
     for (std::size_t o = 0; o < w.out; ++o) {
-      long double sum = linear.has_bias() ? linear.bias.at_flat(o) : 0.0;
+      long double sum = linear.has_bias() ? static_cast<long double>(linear.bias.at_flat(o)) : 0;
       long double size = std::abs(sum);
       for (std::size_t i = 0; i < w.in; ++i) {
-        const long double product = static_cast<long double>(x.at_flat(r * w.in + i)) * element(w, i, o);
+        const long double product =
+            static_cast<long double>(x.at_flat(r * w.in + i)) * static_cast<long double>(element(w, i, o));
         sum += product;
         size += std::abs(product);
       }
