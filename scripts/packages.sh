@@ -6,6 +6,8 @@ build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev lib
   zlib1g-dev libcsv-dev libfast-float-dev libopenblas-dev doctest-dev"
 # To build again faster.
 test_packages="ccache"
+# To measure single kernels (-DATTN_BENCH=ON).
+bench_packages="libbenchmark-dev"
 # To check it: the other compiler with its sanitizers and fuzzer, formatting and lint.
 check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck"
 # To check the build for 64-bit Arm: cross compiler and emulator. The libraries are build_packages' -dev packages, unpacked.

@@ -24,7 +24,7 @@ std::size_t strip_length(const TiledJob<T>& job, const Blocks& blocks, std::size
   constexpr std::size_t memory = std::size_t{4} << 20U;
   constexpr std::size_t shares = 8;
   const Dims& d = job.plan.dims;
-  const std::size_t bytes = (d.head_dim + d.value_dim) * kernels::kLanes * sizeof(T) + sizeof(TiledBlock<T>);
+  const std::size_t bytes = (d.head_dim + d.value_dim) * kernels::kLanes * sizeof(T) + sizeof(BlockMemory<T>);
   const std::size_t fair = blocks.count() / (threads * shares);
   return std::clamp<std::size_t>(std::min(fair, memory / bytes), 1, most);
 }

@@ -25,21 +25,17 @@ void clear_rows(kernels::SoftmaxRows<T>& rows) {
 }  // namespace
 
 template <class T>
-TiledBlock<T>::TiledBlock(const TiledJob<T>& job, const BlockPlace& place)
-    : job_(job),
-      place_(place),
-      is_few_(place.lanes() <= kernels::kFewLanes && !job.settings.distance),
-      queries_(job.plan.dims.head_dim * kLanes, AlignedArray<T>::Start::unset),
-      total_(job.plan.dims.value_dim) {
+TiledBlock<T>::TiledBlock(const TiledJob<T>& job, const BlockPlace& place, BlockMemory<T>& memory)
+    : job_(job), place_(place), is_few_(place.lanes() <= kernels::kFewLanes && !job.settings.distance), memory_(memory) {
   find_ranges();
-  clear(total_);
+  clear(memory_.total);
   if (job.settings.normalize == Normalizer::softmax1) {
     // As if one more key had logit 0.
-    std::fill_n(total_.rows.maximum, kLanes, T(0));
-    std::fill_n(total_.rows.sum, kLanes, T(1));
+    std::fill_n(memory_.total.rows.maximum, kLanes, T(0));
+    std::fill_n(memory_.total.rows.sum, kLanes, T(1));
     is_untouched_ = false;
   }
-  clear_rows(statistics_);
+  clear_rows(memory_.statistics);
 }
 
 template <class T>
@@ -48,9 +44,9 @@ void TiledBlock<T>::find_ranges() {
   inner_ = {0, std::numeric_limits<std::size_t>::max()};
   for (std::size_t lane = 0; lane < lanes(); ++lane) {
     const KeyRange own = job_.plan.range(place_.batch, place_.query_of(lane));
-    lane_range_[lane] = own.empty() ? KeyRange{} : own;
-    inner_.begin = std::max(inner_.begin, lane_range_[lane].begin);
-    inner_.end = std::min(inner_.end, lane_range_[lane].end);
+    memory_.lane_range[lane] = own.empty() ? KeyRange{} : own;
+    inner_.begin = std::max(inner_.begin, memory_.lane_range[lane].begin);
+    inner_.end = std::min(inner_.end, memory_.lane_range[lane].end);
   }
 }
 
@@ -68,7 +64,7 @@ void TiledBlock<T>::load_queries(T factor, TiledScratch<T>& scratch) {
                   scratch.queries.get() + part * place_.queries * dim);
   }
   const auto load = is_few_ ? job_.kernels.scale_rows : job_.kernels.load_queries;
-  load(rows.data, rows.stride, lanes(), dim, factor, queries_.get());
+  load(rows.data, rows.stride, lanes(), dim, factor, memory_.queries.get());
 }
 
 template <class T>
@@ -83,8 +79,10 @@ template <class T>
 void TiledBlock<T>::join(const Sums<T>& part) {
   is_untouched_ = false;
   const std::size_t dim = job_.needs.output ? job_.plan.dims.value_dim : 0;
-  job_.kernels.join_spans(total_.rows, total_.output.get(), part.rows, part.output.get(), dim, lanes(), job_.settings.natural);
-  for (std::size_t lane = 0; lane < lanes(); ++lane) total_.seen[lane] = std::max(total_.seen[lane], part.seen[lane]);
+  job_.kernels.join_spans(memory_.total.rows, memory_.total.output.get(), part.rows, part.output.get(), dim, lanes(),
+                          job_.settings.natural);
+  for (std::size_t lane = 0; lane < lanes(); ++lane)
+    memory_.total.seen[lane] = std::max(memory_.total.seen[lane], part.seen[lane]);
 }
 
 template <class T>
@@ -92,19 +90,20 @@ void TiledBlock<T>::finish() {
   const Normalizer normalize = job_.settings.normalize;
   for (std::size_t i = 0; i < lanes(); ++i) {
     // The largest logit adds exactly 1 to a sum, so only a query without any has 0; NaN is not 0.
-    const T sum = job_.settings.is_double() ? statistics_.sum[i] : total_.rows.sum[i];
+    const T sum = job_.settings.is_double() ? memory_.statistics.sum[i] : memory_.total.rows.sum[i];
     const bool counted = normalize == Normalizer::softmax || job_.settings.is_double();
-    is_empty_[i] = (counted ? sum == 0 : total_.seen[i] == 0) ? 1 : 0;
-    if (is_empty_[i] != 0) {
-      divisor_[i] = 0;
+    memory_.is_empty[i] = (counted ? sum == 0 : memory_.total.seen[i] == 0) ? 1 : 0;
+    if (memory_.is_empty[i] != 0) {
+      memory_.divisor[i] = 0;
     } else if (job_.settings.is_online()) {
-      divisor_[i] = total_.rows.sum[i];
+      memory_.divisor[i] = memory_.total.rows.sum[i];
     } else {
-      divisor_[i] = job_.settings.is_double() ? total_.second[i] : T(1);
+      memory_.divisor[i] = job_.settings.is_double() ? memory_.total.second[i] : T(1);
     }
-    if (job_.needs.log_sum_exp) log_sum_exp_[i] = log_sum_exp(job_.has_statistics() ? statistics_ : total_.rows, i);
+    if (job_.needs.log_sum_exp)
+      memory_.log_sum_exp[i] = log_sum_exp(job_.has_statistics() ? memory_.statistics : memory_.total.rows, i);
   }
-  std::fill(divisor_ + lanes(), divisor_ + kLanes, T(0));
+  std::fill(memory_.divisor + lanes(), memory_.divisor + kLanes, T(0));
 }
 
 template <class T>
@@ -119,7 +118,7 @@ double TiledBlock<T>::log_sum_exp(const kernels::SoftmaxRows<T>& rows, std::size
 template <class T>
 void TiledBlock<T>::hand_out_rows(TiledScratch<T>& scratch) const {
   const std::size_t dim = job_.plan.dims.value_dim;
-  if (job_.needs.output) job_.kernels.store_rows(total_.output.get(), divisor_, lanes(), dim, scratch.rows.get());
+  if (job_.needs.output) job_.kernels.store_rows(memory_.total.output.get(), memory_.divisor, lanes(), dim, scratch.rows.get());
   for (std::size_t part = 0; part < place_.heads; ++part) {
     const std::size_t lane = part * place_.queries;
     const RowBlock<T> block{.batch = place_.batch,
@@ -127,8 +126,8 @@ void TiledBlock<T>::hand_out_rows(TiledScratch<T>& scratch) const {
                             .query = place_.first,
                             .queries = place_.queries,
                             .output = job_.needs.output ? scratch.rows.get() + lane * dim : nullptr,
-                            .log_sum_exp = job_.needs.log_sum_exp ? log_sum_exp_ + lane : nullptr,
-                            .is_empty = is_empty_ + lane};
+                            .log_sum_exp = job_.needs.log_sum_exp ? memory_.log_sum_exp + lane : nullptr,
+                            .is_empty = memory_.is_empty + lane};
     for (Observer<T>* observer : job_.observers) observer->rows(block);
   }
 }

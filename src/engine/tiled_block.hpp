@@ -36,7 +36,8 @@ struct TiledJob {
 template <class T>
 class TiledBlock {
  public:
-  TiledBlock(const TiledJob<T>& job, const BlockPlace& place);
+  /// `memory` is the block's alone while there is a block; what it holds at first does not matter.
+  TiledBlock(const TiledJob<T>& job, const BlockPlace& place, BlockMemory<T>& memory);
 
   [[nodiscard]] const BlockPlace& place() const noexcept { return place_; }
   [[nodiscard]] std::size_t lanes() const noexcept { return place_.lanes(); }
@@ -45,26 +46,26 @@ class TiledBlock {
   /// What any of its queries may see, and what all of them see as far as range() goes.
   [[nodiscard]] const KeyRange& range() const noexcept { return range_; }
   [[nodiscard]] const KeyRange& inner_range() const noexcept { return inner_; }
-  [[nodiscard]] const KeyRange& lane_range(std::size_t lane) const noexcept { return lane_range_[lane]; }
+  [[nodiscard]] const KeyRange& lane_range(std::size_t lane) const noexcept { return memory_.lane_range[lane]; }
   /// The queries times `factor`: [head_dim][kLanes], or for a few lanes [lanes][head_dim].
   void load_queries(T factor, TiledScratch<T>& scratch);
-  [[nodiscard]] const T* queries() const noexcept { return queries_.get(); }
+  [[nodiscard]] const T* queries() const noexcept { return memory_.queries.get(); }
 
   /// Sums that cover no key: of one span, or of all spans before the first.
   void clear(Sums<T>& sums) const;
   /// Adds the sums of the next span of a running softmax to those of all before it.
   void join(const Sums<T>& part);
-  [[nodiscard]] Sums<T>& total() noexcept { return total_; }
+  [[nodiscard]] Sums<T>& total() noexcept { return memory_.total; }
   /// True while the total covers nothing at all. Then a span may be summed up right there: joining to nothing changes no bit.
   [[nodiscard]] bool is_untouched() const noexcept { return is_untouched_; }
   /// The total, to be added to directly.
   [[nodiscard]] Sums<T>& touch() noexcept {
     is_untouched_ = false;
-    return total_;
+    return memory_.total;
   }
   /// The running softmax of the logits themselves, when has_statistics().
-  [[nodiscard]] kernels::SoftmaxRows<T>& statistics() noexcept { return statistics_; }
-  [[nodiscard]] const T* divisor() const noexcept { return divisor_; }
+  [[nodiscard]] kernels::SoftmaxRows<T>& statistics() noexcept { return memory_.statistics; }
+  [[nodiscard]] const T* divisor() const noexcept { return memory_.divisor; }
 
   /// After the last span: what the sums are divided by, which queries are empty, their log-sum-exp.
   void finish();
@@ -79,14 +80,8 @@ class TiledBlock {
   const bool is_few_;
   KeyRange range_;
   KeyRange inner_;
-  KeyRange lane_range_[kernels::kLanes] = {};
-  AlignedArray<T> queries_;
-  Sums<T> total_;
+  BlockMemory<T>& memory_;
   bool is_untouched_ = true;
-  kernels::SoftmaxRows<T> statistics_ = {};
-  alignas(64) T divisor_[kernels::kLanes] = {};
-  double log_sum_exp_[kernels::kLanes] = {};
-  std::uint8_t is_empty_[kernels::kLanes] = {};
 };
 
 }  // namespace attn::engine

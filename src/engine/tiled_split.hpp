@@ -28,7 +28,9 @@ class TiledSplit {
 
  private:
   struct Entry {
-    Entry(const TiledJob<T>& job, const BlockPlace& place) : block(job, place) {}
+    Entry(const TiledJob<T>& job, const BlockPlace& place)
+        : memory(job.plan.dims.head_dim, job.plan.dims.value_dim), block(job, place, memory) {}
+    BlockMemory<T> memory;
     TiledBlock<T> block;
     std::size_t first_task = 0;
     std::size_t tasks = 0;

@@ -31,6 +31,14 @@ KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_h
 }
 
 template <class T>
+void TiledStrip<T>::add(const BlockPlace& place) {
+  const std::size_t i = blocks_.size();
+  auto& memory = scratch_.blocks;
+  if (i == memory.size()) memory.push_back(std::make_unique<BlockMemory<T>>(job_.plan.dims.head_dim, job_.plan.dims.value_dim));
+  blocks_.push_back(std::make_unique<TiledBlock<T>>(job_, place, *memory[i]));
+}
+
+template <class T>
 template <class F>
 void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
   const Dims& d = job_.plan.dims;

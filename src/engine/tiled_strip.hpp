@@ -25,7 +25,7 @@ class TiledStrip {
   TiledStrip(const TiledJob<T>& job, TiledScratch<T>& scratch, const std::function<void()>& between)
       : job_(job), scratch_(scratch), between_(between) {}
 
-  void add(const BlockPlace& place) { blocks_.push_back(std::make_unique<TiledBlock<T>>(job_, place)); }
+  void add(const BlockPlace& place);
   void run();
 
  private:

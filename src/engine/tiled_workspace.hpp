@@ -1,6 +1,7 @@
 // The memory of the tiled engine: what a thread works in, and what each of its blocks of queries keeps.
 #pragma once
 
+#include "engine/plan.hpp"
 #include "kernels/kernels.hpp"
 
 #include <cstddef>
@@ -54,6 +55,21 @@ struct alignas(64) Sums {
   AlignedArray<T> output;          ///< [value_dim][kLanes]
 };
 
+/// What a block of queries keeps from span to span, and hands on to the next block.
+template <class T>
+struct BlockMemory {
+  BlockMemory(std::size_t head_dim, std::size_t value_dim)
+      : queries(head_dim * kernels::kLanes, AlignedArray<T>::Start::unset), total(value_dim) {}
+
+  AlignedArray<T> queries;                 ///< [head_dim][kLanes], or for a few lanes [lanes][head_dim]
+  Sums<T> total;                           ///< of all spans so far
+  kernels::SoftmaxRows<T> statistics;      ///< the running softmax of the logits themselves, where it is needed before
+  KeyRange lane_range[kernels::kLanes];    ///< what the query of each lane may see
+  alignas(64) T divisor[kernels::kLanes];  ///< of the output, once it is known
+  double log_sum_exp[kernels::kLanes];     ///< of each lane, when asked for
+  std::uint8_t is_empty[kernels::kLanes];  ///< 1 where a lane has seen no key
+};
+
 /// What one thread works in.
 template <class T>
 struct TiledScratch {
@@ -81,6 +97,8 @@ struct TiledScratch {
   alignas(64) T lane_begin[kernels::kLanes] = {};
   alignas(64) T lane_end[kernels::kLanes] = {};
   std::uint64_t keep[kernels::kKeys] = {};
+  /// Those of a strip. They stay for the next strip: memory that is given back costs a page fault for each 4 KB of it.
+  std::vector<std::unique_ptr<BlockMemory<T>>> blocks;
 };
 
 /// Lends scratch memory to threads; there is as much as ever was in use at once.
