@@ -1,7 +1,6 @@
 // The output arrays of a run: their shapes, their files, and the observers that fill them.
 #include "request/run_outputs.hpp"
 
-#include "analysis/writers.hpp"
 #include "engine/prepare.hpp"
 #include "request/long_weights.hpp"
 
@@ -45,12 +44,6 @@ Shape output_shape(const RunRequest& request, const RunInputs& inputs, const eng
     default:
       return {d.q_len, width};
   }
-}
-
-analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& d) {
-  if (inputs.inputs.query.array.rank() == 4)
-    return {.batch = d.heads * d.q_len * d.value_dim, .head = d.q_len * d.value_dim, .query = d.value_dim};
-  return {.batch = d.q_len * d.heads * d.value_dim, .head = d.value_dim, .query = d.heads * d.value_dim};
 }
 
 bool is_text(const FileName& name, const WriteOptions& options) {
@@ -98,6 +91,12 @@ void check_files(const std::vector<OutputPlan>& planned, const std::string& repo
 }
 
 }  // namespace
+
+analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& d) {
+  if (inputs.inputs.query.array.rank() == 4)
+    return {.batch = d.heads * d.q_len * d.value_dim, .head = d.q_len * d.value_dim, .query = d.value_dim};
+  return {.batch = d.q_len * d.heads * d.value_dim, .head = d.value_dim, .query = d.heads * d.value_dim};
+}
 
 std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, DType type) {
   const engine::Dims& d = plan.dims;

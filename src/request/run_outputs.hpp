@@ -1,6 +1,7 @@
 // The output arrays of a run: their shapes, their files, and the observers that fill them.
 #pragma once
 
+#include "analysis/writers.hpp"
 #include "engine/observer.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
@@ -27,6 +28,9 @@ struct OutputPlan {
 /// Throws Error(usage) when two outputs are standard output or one would replace an input.
 [[nodiscard]] std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
                                                    DType type);
+
+/// Where the rows of the output lie in its layout.
+[[nodiscard]] analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& dims);
 
 /// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
 template <class T, class D>

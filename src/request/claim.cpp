@@ -1,0 +1,95 @@
+// What another program claims: the options that name its files, and reading them.
+#include "request/claim.hpp"
+
+#include "analysis/budget.hpp"
+#include "request/run_outputs.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+constexpr std::array<std::string_view, 8> kIgnored{"output", "weights",      "weights-form", "scores",
+                                                   "lse",    "scores-stage", "present-key",  "present-value"};
+
+Shape squeezed(const Shape& shape) {
+  Shape result;
+  std::ranges::copy_if(shape, std::back_inserter(result), [](std::size_t n) { return n != 1; });
+  return result;
+}
+
+/// Claims are looked up by role among the outputs that a run would have.
+std::vector<OutputPlan> expected_outputs(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
+  // A name that is no regular file: nothing is written, and a claim may well be one of the inputs.
+  const auto wanted = [](const std::string& claim) { return std::string(claim.empty() ? "none" : "/dev/null"); };
+  RunRequest run = r;
+  run.output = wanted(r.claim);
+  run.weights = wanted(r.claim_weights);
+  run.lse = wanted(r.claim_lse);
+  run.scores = run.present_key = run.present_value = run.report = "";
+  return plan_outputs(run, inputs, plan, DType::f64);
+}
+
+analysis::RowStrides strides_of(const std::string& what, bool is_rows, const RunInputs& inputs, const engine::Dims& d) {
+  if (what == "output" && !is_rows) return output_strides(inputs, d);
+  const std::size_t width = what == "lse" ? 1 : d.kv_len * (is_rows ? d.value_dim : 1);
+  return {.batch = d.heads * d.q_len * width, .head = d.q_len * width, .query = width};
+}
+
+}  // namespace
+
+void append_run_rows(Table<ClaimRequest>& table) {
+  Table<ClaimRequest> rows;
+  append(rows, run_table(), [](auto& s) -> auto& { return s; });
+  for (Row<ClaimRequest>& row : rows) {
+    Option& o = row.option;
+    if (o.group == "Writing files") continue;
+    if (std::ranges::find(kIgnored, o.name) != kIgnored.end()) {
+      o.help = "taken as in attn run and without effect: no arrays are written";
+      o.details.clear();
+    } else if (o.name == "dtype") {
+      o.help = "taken as in attn run and without effect: everything is computed in float64";
+      o.details.clear();
+    } else if (o.name == "report") {
+      o.help = "writes the result as JSON";
+    }
+    table.push_back(std::move(row));
+  }
+}
+
+std::vector<Claim> read_claims(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan, Reporter& reporter) {
+  std::vector<Claim> claims;
+  for (const OutputPlan& expected : expected_outputs(r, inputs, plan)) {
+    Claim claim;
+    claim.what = expected.role;
+    claim.file = expected.role == "output" ? r.claim : expected.role == "weights" ? r.claim_weights : r.claim_lse;
+    claim.loaded = read_array(FileName::parse(claim.file), r.reading.options(DType::f64), reporter);
+    require_numbers(claim.loaded, r.reading);
+    const Shape& shape = claim.loaded.array.shape();
+    if (shape != expected.shape && squeezed(shape) != squeezed(expected.shape))
+      throw Error(Status::data, {.file = claim.file},
+                  fmt::format("the claimed {} has the shape {} (expected {}, which attn run would write)", claim.what,
+                              to_string(shape), to_string(expected.shape)));
+    claim.is_rows = claim.what == "output" && plan.options.combine == Combine::rows;
+    claim.array = {claim.loaded.array.reshaped(expected.shape), strides_of(claim.what, claim.is_rows, inputs, plan.dims)};
+    claims.push_back(std::move(claim));
+  }
+  return claims;
+}
+
+std::string budget_of(const ClaimRequest& request, const std::vector<Claim>& claims) {
+  if (!request.budget.empty()) return request.budget;
+  std::string coarsest = "f64";
+  for (const Claim& claim : claims) {
+    const bool is_text = claim.loaded.format == Format::csv || claim.loaded.format == Format::tsv;
+    const std::string own(is_text ? "f32" : analysis::natural_budget(claim.array.array.dtype()));
+    if (analysis::read_budget("", own).stored > analysis::read_budget("", coarsest).stored) coarsest = own;
+  }
+  return coarsest;
+}
+
+}  // namespace attn::request

@@ -1,0 +1,54 @@
+// What another program claims: the options that name its files, and reading them against the shapes a run would write.
+#pragma once
+
+#include "analysis/verify.hpp"
+#include "request/run_inputs.hpp"
+#include "request/run_request.hpp"
+
+#include <attn/io.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace attn::request {
+
+enum class ReportFormat { text, json };
+
+template <>
+struct Names<ReportFormat> {
+  static constexpr std::array<std::pair<std::string_view, ReportFormat>, 2> list{
+      {{"text", ReportFormat::text}, {"json", ReportFormat::json}}};
+};
+
+/// Everything a command can be asked that holds claims against `attn run`. The members of RunRequest that name outputs are taken
+/// and have no effect, so that the command line of a run can be repeated.
+struct ClaimRequest : RunRequest {
+  std::string claim;
+  std::string claim_weights;
+  std::string claim_lse;
+  std::string budget;  ///< empty: what the type of the claim can hold
+  ReportFormat to = ReportFormat::text;
+};
+
+/// The rows of `attn run` as a command with claims takes them: all, but how files are written.
+void append_run_rows(Table<ClaimRequest>& table);
+
+/// One claim as it was read.
+struct Claim {
+  std::string what;  ///< "output", "weights", "lse"
+  std::string file;
+  Loaded loaded;
+  analysis::ClaimedArray array;
+  bool is_rows = false;  ///< an output of --combine rows: one row for each pair
+};
+
+/// Reads the claims of the request. Each must have the shape that `attn run` would write, but for axes of one element. Throws
+/// Error(usage) when there is none, Error(data) naming both shapes when one does not fit.
+[[nodiscard]] std::vector<Claim> read_claims(const ClaimRequest& request, const RunInputs& inputs, const engine::Plan& plan,
+                                             Reporter& reporter);
+
+/// The name of the budget of the request, or of the coarsest claim.
+[[nodiscard]] std::string budget_of(const ClaimRequest& request, const std::vector<Claim>& claims);
+
+}  // namespace attn::request
