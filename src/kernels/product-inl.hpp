@@ -10,8 +10,6 @@
 
 #include <type_traits>
 
-#include <hwy/cache_control.h>
-
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
 
@@ -33,10 +31,57 @@ struct SquareDifference {
   }
 };
 
+/// The rows of an Ahead, asked for a few lines at a time while products are computed: all of a row's at once would hold up the
+/// loads that are needed now.
+template <class T>
+class Lines {
+ public:
+  explicit HWY_INLINE Lines(const Ahead<T>* ahead) {
+    if (ahead == nullptr || ahead->rows == nullptr || ahead->count == 0) return;
+    rows_ = *ahead;
+    enter(0);
+  }
+
+  /// Asks for the next lines, as far as any are left.
+  HWY_INLINE void ask(size_t lines) {
+    for (size_t i = 0; i < lines; ++i) {
+      if (at_ >= stop_) {
+        if (row_ + 1 >= rows_.count) return;
+        enter(row_ + 1);
+      }
+      __builtin_prefetch(at_, 0, 2);  // into the second cache: the first holds queries and tile
+      at_ += 64 / sizeof(T);
+    }
+  }
+
+  /// Asks for what is left of the part that belongs to the first `row` of `rows` rows.
+  HWY_INLINE void until(size_t row, size_t rows) {
+    const size_t end = row * rows_.count / rows;
+    while (row_ + 1 < end || (row_ + 1 == end && at_ < stop_)) ask(1);
+  }
+
+ private:
+  HWY_INLINE void enter(size_t row) {
+    row_ = row;
+    at_ = rows_.rows + row * rows_.stride;
+    stop_ = at_ + rows_.dim;
+  }
+
+  Ahead<T> rows_;
+  size_t row_ = 0;           ///< the row at hand
+  const T* at_ = nullptr;    ///< its next line
+  const T* stop_ = nullptr;  ///< its end
+};
+
+/// Steps of a chain between which lines are asked for, and how many: what the other product needs while these steps last, when
+/// there are as many features in a key as in a value.
+inline constexpr size_t kStepsBetween = 8;
+inline constexpr size_t kLinesBetween = 3;
+
 /// sum[r][v] = chain over t < steps of Op(x(r, t), lanes[t][v]), from 0. x(r, t) is x[r * stride + t] when kAlongRows (keys:
 /// the chain runs along a row), else x[t * stride + r] (values: it runs down a column).
 template <class Op, bool kAlongRows, size_t R, size_t N, class T>
-HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_RESTRICT lanes, size_t steps,
+HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_RESTRICT lanes, size_t steps, Lines<T>& ahead,
                            Vec<T> (&sum)[R][N]) {
   const Tag<T> d;
   ATTN_UNROLL
@@ -44,40 +89,36 @@ HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_
     ATTN_UNROLL
     for (size_t v = 0; v < N; ++v) sum[r][v] = hn::Zero(d);
   }
-  for (size_t t = 0; t < steps; ++t) {
+  const auto step = [&](size_t at) HWY_ATTR {
     Vec<T> lane[N];
     ATTN_UNROLL
-    for (size_t v = 0; v < N; ++v) lane[v] = hn::Load(d, lanes + t * kLanes + v * kWidth<T>);
+    for (size_t v = 0; v < N; ++v) lane[v] = hn::Load(d, lanes + at * kLanes + v * kWidth<T>);
     ATTN_UNROLL
     for (size_t r = 0; r < R; ++r) {
-      const Vec<T> element = hn::Set(d, kAlongRows ? x[r * stride + t] : x[t * stride + r]);
+      const Vec<T> element = hn::Set(d, kAlongRows ? x[r * stride + at] : x[at * stride + r]);
       ATTN_UNROLL
       for (size_t v = 0; v < N; ++v) sum[r][v] = Op::add(element, lane[v], sum[r][v]);
     }
+  };
+  size_t t = 0;
+  for (; t + kStepsBetween <= steps; t += kStepsBetween) {
+    ahead.ask(kLinesBetween);
+    for (size_t s = t; s < t + kStepsBetween; ++s) step(s);
   }
+  for (; t < steps; ++t) step(t);
 }
 
 /// Features of one chain of a squared distance. All its terms are positive, so a long chain rounds at the size of the whole
 /// sum again and again; chains of 16, joined, are 2.4 times as accurate at 64 features.
 inline constexpr size_t kDistanceChain = 16;
 
-/// Asks for the part of `ahead` that belongs to rows [row, row + step) of `rows`, so that all of it is asked for once.
-template <class T>
-HWY_INLINE void fetch(const Ahead<T>& ahead, size_t row, size_t step, size_t rows) {
-  if (ahead.rows == nullptr) return;
-  constexpr size_t kLine = 64 / sizeof(T);
-  const size_t end = HWY_MIN(ahead.count, (row + step) * ahead.count / rows);
-  for (size_t j = row * ahead.count / rows; j < end; ++j)
-    for (size_t f = 0; f < ahead.dim; f += kLine) hwy::Prefetch(ahead.rows + j * ahead.stride + f);
-}
-
 /// R keys against N vectors of queries.
 template <class Op, size_t R, size_t N, class T>
-HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum) {
+HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum, Lines<T>& ahead) {
   const Tag<T> d;
   constexpr bool kChained = std::is_same_v<Op, SquareDifference>;
   Vec<T> sum[R][N];
-  accumulate<Op, true>(keys, stride, query, kChained ? HWY_MIN(dim, kDistanceChain) : dim, sum);
+  accumulate<Op, true>(keys, stride, query, kChained ? HWY_MIN(dim, kDistanceChain) : dim, ahead, sum);
   ATTN_UNROLL
   for (size_t r = 0; r < R; ++r) {
     ATTN_UNROLL
@@ -85,7 +126,7 @@ HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* qu
   }
   if constexpr (kChained) {
     for (size_t f = kDistanceChain; f < dim; f += kDistanceChain) {
-      accumulate<Op, true>(keys + f, stride, query + f * kLanes, HWY_MIN(dim - f, kDistanceChain), sum);
+      accumulate<Op, true>(keys + f, stride, query + f * kLanes, HWY_MIN(dim - f, kDistanceChain), ahead, sum);
       ATTN_UNROLL
       for (size_t r = 0; r < R; ++r) {
         ATTN_UNROLL
@@ -136,9 +177,9 @@ template <class Op, class T, size_t N>
 struct ScoreRows {
   template <size_t R>
   static HWY_INLINE void run(size_t j, const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum,
-                             const Ahead<T>* ahead, size_t count) {
-    if (ahead != nullptr) fetch(*ahead, j, R, count);
-    score_rows<Op, R, N>(keys + j * stride, stride, dim, query, tile + j * kLanes, maximum);
+                             Lines<T>* ahead, size_t count) {
+    score_rows<Op, R, N>(keys + j * stride, stride, dim, query, tile + j * kLanes, maximum, *ahead);
+    ahead->until(j + R, count);
   }
 };
 
@@ -148,9 +189,9 @@ struct ScorePanel {
   template <size_t N>
   static void run(size_t lane, const T* keys, size_t stride, size_t count, size_t dim, const T* query, T* tile, T* maximum,
                   const Ahead<T>* ahead) {
-    if (lane != 0) ahead = nullptr;
+    Lines<T> lines(lane == 0 ? ahead : nullptr);
     T* const top = maximum == nullptr ? nullptr : maximum + lane;
-    for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top, ahead, count);
+    for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top, &lines, count);
   }
 };
 
@@ -168,10 +209,11 @@ void score_distance(const T* keys, size_t stride, size_t count, size_t dim, cons
 
 /// R value features against N vectors of weights. Fresh sums for each tile, joined afterwards, keep the error of long rows small.
 template <size_t R, size_t N, class T>
-HWY_INLINE void value_rows(const T* values, size_t stride, size_t count, const T* weights, const T* rescale, T* output) {
+HWY_INLINE void value_rows(const T* values, size_t stride, size_t count, const T* weights, const T* rescale, T* output,
+                           Lines<T>& ahead) {
   const Tag<T> d;
   Vec<T> sum[R][N];
-  accumulate<Multiply, false>(values, stride, weights, count, sum);
+  accumulate<Multiply, false>(values, stride, weights, count, ahead, sum);
   ATTN_UNROLL
   for (size_t v = 0; v < N; ++v) {
     const Vec<T> factor = hn::Load(d, rescale + v * kWidth<T>);
@@ -187,9 +229,9 @@ template <class T, size_t N>
 struct ValueRows {
   template <size_t R>
   static HWY_INLINE void run(size_t f, const T* values, size_t stride, size_t count, const T* weights, const T* rescale,
-                             T* output, const Ahead<T>* ahead, size_t dim) {
-    if (ahead != nullptr) fetch(*ahead, f, R, dim);
-    value_rows<R, N>(values + f, stride, count, weights, rescale, output + f * kLanes);
+                             T* output, Lines<T>* ahead, size_t dim) {
+    value_rows<R, N>(values + f, stride, count, weights, rescale, output + f * kLanes, *ahead);
+    ahead->until(f + R, dim);
   }
 };
 
@@ -199,8 +241,8 @@ struct ValuePanel {
   template <size_t N>
   static void run(size_t lane, const T* weights, const T* values, size_t stride, size_t count, size_t dim, const T* rescale,
                   T* output, const Ahead<T>* ahead) {
-    if (lane != 0) ahead = nullptr;
-    for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane, ahead, dim);
+    Lines<T> lines(lane == 0 ? ahead : nullptr);
+    for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane, &lines, dim);
   }
 };
 
