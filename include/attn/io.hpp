@@ -119,6 +119,11 @@ class Outputs {
   [[nodiscard]] std::byte* add(const FileName& name, std::string_view default_name, DType type, const Shape& shape,
                                const WriteOptions& options);
 
+  /// Stores `bytes` at `at`, which lies in the memory of a declared array, as copying them there would. Long pieces are written
+  /// to the file instead, which spares the system to fill its pages with zeros first. May be called from several threads at once
+  /// for different places. Throws Error(io) when they cannot be written.
+  void put(void* at, std::span<const std::byte> bytes);
+
   /// Declares finished text (CSV in long form, NDJSON, a report). `producer` is called at commit() with a sink that takes pieces
   /// in order.
   class TextSink {

@@ -10,7 +10,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <span>
+#include <utility>
 
 namespace attn::analysis {
 
@@ -43,12 +46,18 @@ class OutputWriter : public Observer<T> {
   RowStrides strides_;
 };
 
+/// Puts finished numbers to their place in an output array, from any thread.
+template <class D>
+using Put = std::function<void(D* to, std::span<const D> numbers)>;
+
 /// Writes one number for each pair as D: weights, or scores at a stage. The array [batch, heads, q_len, kv_len] must hold zeros.
 template <class T, class D>
 class PairWriter : public Observer<T> {
  public:
   enum class What { weights, raw_scores, capped_scores, masked_scores };
-  PairWriter(const engine::Plan& plan, What what, D* pairs) : plan_(plan), what_(what), pairs_(pairs) {}
+  /// `put` is told of numbers that can go to the array as they are; without it they are stored there.
+  PairWriter(const engine::Plan& plan, What what, D* pairs, Put<D> put = {})
+      : plan_(plan), what_(what), pairs_(pairs), put_(std::move(put)) {}
 
   [[nodiscard]] Needs needs() const override;
   void weights(const Tile<T>& tile) override { write(tile); }
@@ -66,6 +75,7 @@ class PairWriter : public Observer<T> {
   const engine::Plan& plan_;
   What what_;
   D* pairs_;
+  Put<D> put_;
 };
 
 /// Writes the log-sum-exp of each row as D, [batch, heads, q_len].

@@ -35,4 +35,10 @@ std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept {
   return kKeys * std::clamp(most_bytes / std::max<std::size_t>(tile_bytes, 1), fewest, most);
 }
 
+std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept {
+  constexpr std::size_t most_bytes = std::size_t{4} << 20U;
+  const std::size_t most = most_bytes / (std::max(kLanes, dims.head_dim) * item_bytes);
+  return dims.kv_len <= most ? std::max<std::size_t>(dims.kv_len, 1) : std::max(most / kKeys, std::size_t{1}) * kKeys;
+}
+
 }  // namespace attn::engine

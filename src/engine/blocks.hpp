@@ -44,4 +44,8 @@ class Blocks {
 /// query are made span by span and then joined, whoever computes them, so that they do not depend on how spans are handed out.
 [[nodiscard]] std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
+/// Keys that are taken at a time where pairs are handed out, each by itself: all of them if their rows of pairs and the keys' own
+/// rows take no more than 4 MiB each, since a file is written fastest in long pieces; else a whole number of tiles.
+[[nodiscard]] std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept;
+
 }  // namespace attn::engine

@@ -38,7 +38,7 @@ struct RowBlock {
 struct Needs {
   bool output = false;
   bool log_sum_exp = false;
-  bool weights = false;  ///< final weights, tile by tile; tiles without any visible pair are not handed out (their weights are 0)
+  bool weights = false;        ///< final weights; stretches of keys that nobody sees may be left out (their weights are 0)
   bool raw_scores = false;     ///< after scale and temperature: every pair, masked or not
   bool capped_scores = false;  ///< after softcap: every pair
   bool masked_scores = false;  ///< after bias and masks: every pair, -inf where masked

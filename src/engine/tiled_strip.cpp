@@ -40,7 +40,7 @@ void TiledStrip<T>::add(const BlockPlace& place) {
 
 template <class T>
 template <class F>
-void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
+void TiledStrip<T>::for_each_span(std::size_t length, bool with_values, bool all_keys, F&& f) {
   const Dims& d = job_.plan.dims;
   KeyRange within{0, d.kv_len};
   if (!all_keys) {
@@ -51,7 +51,6 @@ void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
       within.end = std::max(within.end, block->range().end);
     }
   }
-  const std::size_t length = span_length(d, sizeof(T));
   const BlockPlace& first = blocks_.front()->place();
   for (std::size_t at = within.begin / length * length; at < within.end; at += length) {
     const KeyRange keys{std::max(at, within.begin), std::min(at + length, within.end)};
@@ -67,21 +66,24 @@ void TiledStrip<T>::for_each_span(bool with_values, bool all_keys, F&& f) {
 
 template <class T>
 void TiledStrip<T>::run() {
+  const std::size_t length = span_length(job_.plan.dims, sizeof(T));
+  const std::size_t pair_length = pair_span_length(job_.plan.dims, sizeof(T));
   for (const auto& block : blocks_) block->load_queries(job_.settings.query_factor, scratch_);
-  if (job_.has_statistics()) for_each_span(false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.statistics(); });
+  if (job_.has_statistics()) for_each_span(length, false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.statistics(); });
   sums();
   for (const auto& block : blocks_) block->finish();
-  if (job_.needs.weights) for_each_span(false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.weights(); });
+  if (job_.needs.weights) for_each_span(pair_length, false, false, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.weights(); });
   if (job_.needs.any_scores()) {
     for (const auto& block : blocks_) block->load_queries(job_.settings.score_factor, scratch_);
-    for_each_span(false, true, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.scores(); });
+    for_each_span(pair_length, false, true, [](TiledWalk<T>& walk, TiledBlock<T>&) { walk.scores(); });
   }
   for (const auto& block : blocks_) block->hand_out_rows(scratch_);
 }
 
 template <class T>
 void TiledStrip<T>::sums() {
-  for_each_span(job_.needs.output, false, [this](TiledWalk<T>& walk, TiledBlock<T>& block) {
+  const std::size_t length = span_length(job_.plan.dims, sizeof(T));
+  for_each_span(length, job_.needs.output, false, [this](TiledWalk<T>& walk, TiledBlock<T>& block) {
     if (!job_.settings.is_online() || block.is_untouched()) return walk.sums(block.touch());
     block.clear(scratch_.part);
     walk.sums(scratch_.part);

@@ -29,9 +29,9 @@ class TiledStrip {
   void run();
 
  private:
-  /// Calls f(walk, block) for each span of `within`, and in it for each block that sees some of it.
+  /// Calls f(walk, block) for each span of `length` keys, and in it for each block that sees some of it.
   template <class F>
-  void for_each_span(bool with_values, bool all_keys, F&& f);
+  void for_each_span(std::size_t length, bool with_values, bool all_keys, F&& f);
   void sums();
 
   const TiledJob<T>& job_;

@@ -45,7 +45,7 @@ void TiledWalk<T>::raw_tile(const Keys& keys, T* maximum) {
 
 template <class T>
 kernels::Ahead<T> TiledWalk<T>::values_of(const Keys& keys) const {
-  if (span_.value.data == nullptr) return {};
+  if (span_.value.data == nullptr) return next_keys(keys);
   return {span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim};
 }
 
@@ -215,33 +215,61 @@ void TiledWalk<T>::add_values(const Keys& keys, bool select, Sums<T>& sums) {
 }
 
 template <class T>
-template <class Wanted, class Take>
-void TiledWalk<T>::hand_out(const Keys& keys, Wanted wanted, Take take) {
+void TiledWalk<T>::open_pairs(const KeyRange& within, PairRows<T>& rows) {
+  const std::size_t begin = std::max(within.begin, span_.keys.begin);
+  const std::size_t end = std::min(within.end, span_.keys.end);
+  rows.stride = end - std::min(begin, end);
+  rows.begin = rows.end = begin;
+  rows.numbers.reserve(block_.lanes() * rows.stride);
+  scratch_.finished.reserve(TiledScratch<T>::kTile);
+}
+
+template <class T>
+void TiledWalk<T>::add_pairs(const Keys& keys, const T* divisor, const PairKind& kind) {
+  PairRows<T>& rows = kind.rows;
+  if (rows.end != keys.begin) {
+    hand_out(kind);
+    rows.begin = keys.begin;
+  }
+  T* finished = scratch_.finished.get();
+  k_.store_rows(scratch_.tile.get(), divisor, block_.lanes(), keys.count(), finished);
+  if (kind.wanted == &Needs::weights) clear_masked(keys);
+  T* to = rows.numbers.get() + (keys.begin - rows.begin);
+  for (std::size_t lane = 0; lane < block_.lanes(); ++lane)
+    std::copy_n(finished + lane * keys.count(), keys.count(), to + lane * rows.stride);
+  rows.end = keys.end;
+}
+
+template <class T>
+void TiledWalk<T>::hand_out(const PairKind& kind) {
   const BlockPlace& place = block_.place();
+  const PairRows<T>& rows = kind.rows;
+  if (rows.begin == rows.end) return;
   for (std::size_t part = 0; part < place.heads; ++part) {
     const Tile<T> tile{.batch = place.batch,
                        .head = place.head + part,
                        .query = place.first,
                        .queries = place.queries,
-                       .key = keys.begin,
-                       .keys = keys.count(),
-                       .data = scratch_.tile.get() + part * place.queries,
-                       .query_step = 1,
-                       .key_step = kLanes};
+                       .key = rows.begin,
+                       .keys = rows.end - rows.begin,
+                       .data = rows.numbers.get() + part * place.queries * rows.stride,
+                       .query_step = rows.stride,
+                       .key_step = 1};
     for (Observer<T>* observer : job_.observers)
-      if (observer->needs().*wanted) (observer->*take)(tile);
+      if (observer->needs().*kind.wanted) (observer->*kind.take)(tile);
   }
 }
 
 template <class T>
 void TiledWalk<T>::weights() {
-  for_each_tile(block_.range(), [this](const Keys& keys) {
+  const PairKind kind{&Needs::weights, &Observer<T>::weights, scratch_.pairs[0]};
+  open_pairs(block_.range(), kind.rows);
+  for_each_tile(block_.range(), [&](const Keys& keys) {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
     weigh_tile(keys, true, block_.total());
-    k_.finish_tile(scratch_.tile.get(), keys.count(), block_.lanes(), block_.divisor());
-    clear_masked(keys);
-    hand_out(keys, &Needs::weights, &Observer<T>::weights);
+    add_pairs(keys, block_.divisor(), kind);
   });
+  hand_out(kind);
 }
 
 /// A NaN among the visible keys makes the divisor NaN and spreads over the row; the masked keys stay absent.
@@ -252,33 +280,49 @@ void TiledWalk<T>::clear_masked(const Keys& keys) {
     if (!std::isnan(block_.divisor()[lane])) continue;
     for (std::size_t j = 0; j < keys.count(); ++j)
       if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
-        scratch_.tile.get()[j * kLanes + lane] = 0;
+        scratch_.finished.get()[lane * keys.count() + j] = 0;
   }
 }
 
 template <class T>
 void TiledWalk<T>::scores() {
-  for_each_tile({0, job_.plan.dims.kv_len}, [this](const Keys& keys) {
-    T* tile = scratch_.tile.get();
-    raw_tile(keys, nullptr);
-    k_.logits(job_.settings.scores, keys.count(), block_.lanes(), tile, nullptr, nullptr);
-    k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
-    if (job_.needs.raw_scores) hand_out(keys, &Needs::raw_scores, &Observer<T>::raw_scores);
-    if (!job_.needs.capped_scores && !job_.needs.masked_scores) return;
-    if (job_.settings.cap != 0) {
-      LogitStage<T> stage;
-      stage.cap = job_.settings.cap;
-      k_.logits(stage, keys.count(), block_.lanes(), tile, nullptr, nullptr);
-      k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
-    }
-    if (job_.needs.capped_scores) hand_out(keys, &Needs::capped_scores, &Observer<T>::capped_scores);
-    if (!job_.needs.masked_scores) return;
-    const bool biased = job_.plan.has_bias();
-    if (biased) load_bias(keys);
-    apply_bias_and_interval(keys, biased, {}, nullptr, nullptr);
-    k_.finish_tile(tile, keys.count(), block_.lanes(), nullptr);
-    hand_out(keys, &Needs::masked_scores, &Observer<T>::masked_scores);
+  const KeyRange all{0, job_.plan.dims.kv_len};
+  const PairKind raw{&Needs::raw_scores, &Observer<T>::raw_scores, scratch_.pairs[0]};
+  const PairKind capped{&Needs::capped_scores, &Observer<T>::capped_scores, scratch_.pairs[1]};
+  const PairKind masked{&Needs::masked_scores, &Observer<T>::masked_scores, scratch_.pairs[2]};
+  for (const PairKind* kind : {&raw, &capped, &masked})
+    if (job_.needs.*kind->wanted) open_pairs(all, kind->rows);
+  for_each_tile(all, [&](const Keys& keys) {
+    const auto add = [&](const PairKind& kind) {
+      if (job_.needs.*kind.wanted) add_pairs(keys, scratch_.ones, kind);
+    };
+    score_stages(
+        keys, [&] { add(raw); }, [&] { add(capped); }, [&] { add(masked); });
   });
+  for (const PairKind* kind : {&raw, &capped, &masked})
+    if (job_.needs.*kind->wanted) hand_out(*kind);
+}
+
+/// Brings the tile to one stage after another, as far as anyone asks, and calls what belongs to each.
+template <class T>
+template <class Raw, class Capped, class Masked>
+void TiledWalk<T>::score_stages(const Keys& keys, Raw raw, Capped capped, Masked masked) {
+  T* tile = scratch_.tile.get();
+  raw_tile(keys, nullptr);
+  k_.logits(job_.settings.scores, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+  raw();
+  if (!job_.needs.capped_scores && !job_.needs.masked_scores) return;
+  if (job_.settings.cap != 0) {
+    LogitStage<T> stage;
+    stage.cap = job_.settings.cap;
+    k_.logits(stage, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+  }
+  capped();
+  if (!job_.needs.masked_scores) return;
+  const bool biased = job_.plan.has_bias();
+  if (biased) load_bias(keys);
+  apply_bias_and_interval(keys, biased, {}, nullptr, nullptr);
+  masked();
 }
 
 template class TiledWalk<float>;

@@ -48,6 +48,8 @@ class TiledWalk {
   template <class F>
   void for_each_tile(const KeyRange& within, F&& f);
   void raw_tile(const Keys& keys, T* maximum);
+  template <class Raw, class Capped, class Masked>
+  void score_stages(const Keys& keys, Raw raw, Capped capped, Masked masked);
   /// What the products of this tile should fetch for the ones after them.
   [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
   [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
@@ -68,8 +70,17 @@ class TiledWalk {
   void begin_few(const Sums<T>& sums);
   void end_few(Sums<T>& sums);
   void clear_masked(const Keys& keys);
-  template <class Wanted, class Take>
-  void hand_out(const Keys& keys, Wanted wanted, Take take);
+  /// What observers ask for in one kind of pairs, and where it gathers.
+  struct PairKind {
+    bool Needs::*wanted;
+    void (Observer<T>::*take)(const Tile<T>&);
+    PairRows<T>& rows;
+  };
+  /// Makes room for the pairs of all keys of `within` that this span holds.
+  void open_pairs(const KeyRange& within, PairRows<T>& rows);
+  /// Adds the tile, each lane divided by its divisor, to the pairs; hands out first what does not lie just before it.
+  void add_pairs(const Keys& keys, const T* divisor, const PairKind& kind);
+  void hand_out(const PairKind& kind);
 
   const TiledJob<T>& job_;
   const kernels::KernelTable<T>& k_;

@@ -4,6 +4,7 @@
 #include "engine/plan.hpp"
 #include "kernels/kernels.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,6 +71,15 @@ struct BlockMemory {
   std::uint8_t is_empty[kernels::kLanes];  ///< 1 where a lane has seen no key
 };
 
+/// One number for each pair of a block and keys [begin, end), [lanes][stride], on its way to the observers.
+template <class T>
+struct PairRows {
+  AlignedArray<T> numbers;
+  std::size_t stride = 0;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
 /// What one thread works in.
 template <class T>
 struct TiledScratch {
@@ -82,7 +92,9 @@ struct TiledScratch {
         tile(kTile),
         bias_rows(biased ? kTile : 0),
         bias(biased ? kTile : 0),
-        part(value_dim) {}
+        part(value_dim) {
+    std::fill_n(ones, kernels::kLanes, T(1));
+  }
 
   AlignedArray<T> keys;        ///< [span][head_dim], when keys are made from their input
   AlignedArray<T> values;      ///< [span][value_dim]
@@ -93,7 +105,10 @@ struct TiledScratch {
   AlignedArray<T> bias_rows;   ///< [kLanes][kKeys], as the plan gives it
   AlignedArray<T> bias;        ///< [kKeys][kLanes]
   AlignedArray<T> visible;     ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
+  AlignedArray<T> finished;    ///< [lanes][keys of a tile], reserved when pairs are handed out
+  PairRows<T> pairs[3];        ///< those of weights; or of raw, capped and masked scores
   Sums<T> part;                ///< the sums over one span
+  alignas(64) T ones[kernels::kLanes] = {};
   alignas(64) T lane_begin[kernels::kLanes] = {};
   alignas(64) T lane_end[kernels::kLanes] = {};
   std::uint64_t keep[kernels::kKeys] = {};

@@ -208,6 +208,19 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
   return file.builder->add(array_name, type, shape, options.deflate);
 }
 
+void Outputs::put(void* at, std::span<const std::byte> bytes) {
+  // Below, the system's work for each call is more than what it saves.
+  constexpr std::size_t long_piece = std::size_t{64} << 10U;
+  auto* to = static_cast<std::byte*>(at);
+  if (bytes.size() >= long_piece) {
+    for (const OutputFile& file : impl_->files) {
+      if (file.staged && file.staged->put(to, bytes)) return;
+      if (file.scratch && file.scratch->put(to, bytes)) return;
+    }
+  }
+  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+}
+
 std::byte* Outputs::add_text(const FileName& name, DType type, const Shape& shape, ArrayText producer) {
   Target target = resolve_target(name.text());
   if (impl_->find(target) != nullptr) Impl::throw_twice(target);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <random>
 #include <utility>
 
@@ -114,8 +115,9 @@ std::byte* StagedFile::map(std::uint64_t offset, std::size_t size) {
     const Status kind = errno == ENOMEM ? Status::memory : Status::io;
     throw Error(kind, {label_}, fmt::format("{} bytes cannot be mapped into memory: {}", size, system_message(errno)));
   }
-  mappings_.push_back({memory, length});
-  return static_cast<std::byte*>(memory) + before;
+  auto* address = static_cast<std::byte*>(memory);
+  mappings_.push_back({.address = address, .size = length, .offset = offset - before});
+  return address + before;
 }
 
 void StagedFile::unmap() noexcept {
@@ -123,13 +125,27 @@ void StagedFile::unmap() noexcept {
   mappings_.clear();
 }
 
+bool StagedFile::put(const std::byte* at, std::span<const std::byte> bytes) const {
+  const std::less_equal<> in_order;
+  for (const Mapping& mapping : mappings_) {
+    if (!in_order(mapping.address, at) || !in_order(at + bytes.size(), mapping.address + mapping.size)) continue;
+    write_all_at(mapping.offset + static_cast<std::uint64_t>(at - mapping.address), bytes);
+    return true;
+  }
+  return false;
+}
+
 void StagedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  write_all_at(offset, bytes);
+  size_ = std::max(size_, offset + bytes.size());
+}
+
+void StagedFile::write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written >= 0) {
       bytes = bytes.subspan(static_cast<std::size_t>(written));
       offset += static_cast<std::uint64_t>(written);
-      size_ = std::max(size_, offset);
     } else if (errno != EINTR) {
       fail(errno, "could not be written");
     }

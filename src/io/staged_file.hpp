@@ -37,6 +37,9 @@ class StagedFile {
   /// not null.
   [[nodiscard]] std::byte* map(std::uint64_t offset, std::size_t size);
   void unmap() noexcept;
+  /// Writes to where the mapped memory `at` comes from, without touching the memory; the map shows it afterwards. False when
+  /// [at, at + bytes.size()) is not in a map of this file. Several threads may write to different places.
+  [[nodiscard]] bool put(const std::byte* at, std::span<const std::byte> bytes) const;
   /// Writes at `offset`; the file grows as needed.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   void write_at(std::uint64_t offset, std::string_view text) { write_at(offset, std::as_bytes(std::span(text))); }
@@ -54,11 +57,13 @@ class StagedFile {
   [[nodiscard]] std::string target_path() const { return folder_ + "/" + base_; }
   void create_named();
   void link_temporary_name();
+  void write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
   [[noreturn]] void fail(int error_number, std::string_view what) const;
 
   struct Mapping {
-    void* address;
+    std::byte* address;
     std::size_t size;
+    std::uint64_t offset;  ///< of its first byte in the file
   };
 
   std::string folder_;

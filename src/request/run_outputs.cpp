@@ -210,7 +210,7 @@ void RunOutputs<T, D>::add_pairs(const OutputPlan& p) {
         break;
     }
   }
-  observers_.push_back(std::make_unique<Writer>(plan_, what, add_file(p, true)));
+  observers_.push_back(std::make_unique<Writer>(plan_, what, add_file(p, true), put()));
 }
 
 template <class T, class D>
@@ -227,7 +227,12 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
                         write_long_weights(sink, Array(dtype_of<D>, shape, nullptr, pairs), ids, key_ids);
                       });
   using Writer = analysis::PairWriter<T, D>;
-  observers_.push_back(std::make_unique<Writer>(plan_, Writer::What::weights, static_cast<D*>(memory)));
+  observers_.push_back(std::make_unique<Writer>(plan_, Writer::What::weights, static_cast<D*>(memory), put()));
+}
+
+template <class T, class D>
+analysis::Put<D> RunOutputs<T, D>::put() {
+  return [this](D* to, std::span<const D> numbers) { files_.put(to, std::as_bytes(numbers)); };
 }
 
 template <class T, class D>

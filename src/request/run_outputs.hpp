@@ -49,6 +49,7 @@ class RunOutputs {
   void add_long_weights(const OutputPlan& planned);
   void add_present(const OutputPlan& planned);
   [[nodiscard]] D* add_file(const OutputPlan& planned, bool columns_are_keys);
+  [[nodiscard]] analysis::Put<D> put();
 
   const RunRequest& request_;
   const RunInputs& inputs_;

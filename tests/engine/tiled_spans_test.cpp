@@ -97,7 +97,8 @@ TEST_CASE_TEMPLATE("threads share out the spans of few queries without a change 
   }
 }
 
-TEST_CASE("sums over several spans are as near to the reference as those over one") {
+TEST_CASE("sums and pairs over several spans are as near to the reference as those over one") {
+  REQUIRE(pair_span_length({1, 1, 1, 1, kKeyCount, kHeadDim, 8}, sizeof(double)) < kKeyCount);
   for (const Normalizer normalize : kNormalizers) {
     CAPTURE(static_cast<int>(normalize));
     Random random(static_cast<unsigned>(normalize) + 90);
@@ -107,8 +108,12 @@ TEST_CASE("sums over several spans are as near to the reference as those over on
     const Results<double> got = run_case<double>(c, kEverything, {});
     for (std::size_t i = 0; i < want.output.size(); ++i)
       CHECK(got.output[i] == doctest::Approx(want.output[i]).epsilon(1e-11).scale(1));
-    for (std::size_t i = 0; i < want.weights.size(); ++i)
-      CHECK(got.weights[i] == doctest::Approx(want.weights[i]).epsilon(1e-11).scale(1));
+    for (const auto pairs :
+         {&Results<double>::weights, &Results<double>::raw, &Results<double>::capped, &Results<double>::masked}) {
+      REQUIRE((got.*pairs).size() == (want.*pairs).size());
+      for (std::size_t i = 0; i < (want.*pairs).size(); ++i)
+        CHECK((got.*pairs)[i] == doctest::Approx((want.*pairs)[i]).epsilon(1e-11).scale(1));
+    }
     for (std::size_t i = 0; i < want.log_sum_exp.size(); ++i)
       CHECK(got.log_sum_exp[i] == doctest::Approx(want.log_sum_exp[i]).epsilon(1e-12));
   }

@@ -64,6 +64,21 @@ TEST_CASE("a file that may not grow is refused when it is declared") {
   CHECK(folder.names().empty());
 }
 
+TEST_CASE("a piece that the system does not take is an error of writing") {
+  const TemporaryFolder folder;
+  const int status = in_child([&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    Outputs outputs;
+    std::byte* memory = outputs.add({folder / "a.npy", {}}, "a", DType::f32, {1000, 1000}, {});
+    const rlimit limit{1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(98);
+    const std::vector<std::byte> piece(1 << 20);
+    outputs.put(memory + (2 << 20), piece);
+  });
+  CHECK(WEXITSTATUS(status) == static_cast<int>(Status::io));
+  CHECK(folder.names().empty());
+}
+
 TEST_CASE("standard output and pipes get what a file would get") {
   const TemporaryFolder folder;
   for (const Format format : {Format::npy, Format::npz, Format::safetensors}) {

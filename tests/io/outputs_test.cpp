@@ -238,3 +238,28 @@ TEST_CASE("CSV: by name, by option and for names that say nothing; text is made 
   outputs.commit();
   CHECK(folder.names() == Names{"a.csv", "a.npy", "a.tsv", "a.txt", "b.csv", "d.csv"});
 }
+
+TEST_CASE("pieces put by several threads arrive where copying would have brought them") {
+  const TemporaryFolder folder;
+  const Shape shape{500, 777};
+  const Array array = sample_array(DType::f32, shape);
+  for (const std::string name : {"x.npy", "x.npz", "deflated.npz", "x.safetensors", "x.csv"}) {
+    CAPTURE(name);
+    Outputs outputs;
+    add_sample(outputs, folder / ("other-" + name));
+    WriteOptions options;
+    options.deflate = name == "deflated.npz";
+    std::byte* memory = outputs.add({folder / name, {}}, "y", DType::f32, shape, options);
+    // Long pieces at odd places, and the short ones between them.
+    const std::size_t ends[] = {0, 12, 300000, 300001, 700003, 700003, 1000000, array.bytes()};
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i + 1 < std::size(ends); ++i)
+      threads.emplace_back([&, i] { outputs.put(memory + ends[i], {array.data() + ends[i], ends[i + 1] - ends[i]}); });
+    for (std::thread& thread : threads) thread.join();
+    CHECK(std::memcmp(memory, array.data(), array.bytes()) == 0);
+    outputs.commit();
+    const Array back = read(folder / name).array;
+    REQUIRE(back.bytes() == array.bytes());
+    CHECK(std::memcmp(back.data(), array.data(), array.bytes()) == 0);
+  }
+}
