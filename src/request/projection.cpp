@@ -147,7 +147,7 @@ void Projection::project_output(const Array& heads_output, bool residual, D* out
 
 std::string Projection::first_nan() const {
   for (const Loaded& tensor : parameters_.files) {
-    const std::string found = nan_in(tensor.array, tensor.name.text());
+    std::string found = nan_in(tensor.array, tensor.name.text());
     if (!found.empty()) return found;
   }
   return {};
@@ -174,8 +174,10 @@ double Projection::flops() const {
     return 2 * rows * static_cast<double>(weight.in) * static_cast<double>(weight.out);
   };
   double flops = product(static_cast<double>(output_rows()), parameters_.output.weight);
-  for (const Side& side : sides_)
-    flops += product(static_cast<double>(side.rows.array.size() / side.linear->weight.in), side.linear->weight);
+  for (const Side& side : sides_) {
+    const std::size_t rows = side.rows.array.size() / side.linear->weight.in;
+    flops += product(static_cast<double>(rows), side.linear->weight);
+  }
   return flops;
 }
 

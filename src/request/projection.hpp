@@ -56,8 +56,8 @@ class Projection {
 
  private:
   struct Side {
-    const char* role;
-    const model::Linear* linear;
+    const char* role = nullptr;
+    const model::Linear* linear = nullptr;
     engine::NamedArray rows;  ///< as they came in
     Array projected;
   };
