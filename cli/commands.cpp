@@ -10,7 +10,7 @@ namespace attn::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       run_command(),     cosine_command(),      dot_command(), scaled_command(), multihead_command(),
-      verify_command(),
+      verify_command(),  identify_command(),
 
       convert_command(), info_command(),        gen_command(), mask_command(),   compare_command(),
 

@@ -2,6 +2,9 @@
 #include "request/claim.hpp"
 
 #include "analysis/budget.hpp"
+#include "engine/engine.hpp"
+#include "request/estimate.hpp"
+#include "request/report.hpp"
 #include "request/run_outputs.hpp"
 
 #include <algorithm>
@@ -90,6 +93,38 @@ std::string budget_of(const ClaimRequest& request, const std::vector<Claim>& cla
     if (analysis::read_budget("", own).stored > analysis::read_budget("", coarsest).stored) coarsest = own;
   }
   return coarsest;
+}
+
+ClaimRequest in_double(const ClaimRequest& request, const RunContext& context) {
+  ClaimRequest r = request;
+  r.dtype = ComputeType::f64;
+  if (r.threads == 0) r.threads = context.cores;
+  return r;
+}
+
+bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan, std::size_t value_width,
+                  const RunContext& context) {
+  if (!r.dry_run && !r.max_memory) return false;
+  const bool is_tiled = r.engine != EngineChoice::reference;
+  engine::Plan wide = plan;
+  wide.dims.value_dim = value_width;
+  const std::uint64_t copies = std::uint64_t{sizeof(double)} * plan.dims.batch * plan.dims.kv_heads * plan.dims.kv_len *
+                               (value_width + plan.dims.head_dim);
+  RunRecord record{.request = r, .inputs = &inputs, .plan = &plan, .outputs = {}, .estimate = {}, .isa = {}, .seconds = {}};
+  record.estimate = estimate(wide, inputs, DType::f64, is_tiled, r.threads, copies);
+  record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
+  if (r.dry_run) context.print(plan_text(record, expected_seconds(wide, record.estimate.flops, DType::f64, is_tiled, r.threads)));
+  if (r.max_memory && record.estimate.total_bytes() > r.max_memory->bytes)
+    throw Error(Status::memory, fmt::format("this needs {} and --max-memory allows {}", byte_text(record.estimate.total_bytes()),
+                                            byte_text(r.max_memory->bytes)));
+  return r.dry_run;
+}
+
+void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json) {
+  if (request.report.empty()) return;
+  Outputs report(context.temporary_folder);
+  report.add_text(FileName::parse_output(request.report), [&json](Outputs::TextSink& sink) { sink.write(json); });
+  report.commit();
 }
 
 }  // namespace attn::request

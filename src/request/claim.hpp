@@ -2,6 +2,7 @@
 #pragma once
 
 #include "analysis/verify.hpp"
+#include "request/run.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_request.hpp"
 
@@ -50,5 +51,16 @@ struct Claim {
 
 /// The name of the budget of the request, or of the coarsest claim.
 [[nodiscard]] std::string budget_of(const ClaimRequest& request, const std::vector<Claim>& claims);
+
+/// The request with what a run in float64 needs, and the number of threads.
+[[nodiscard]] ClaimRequest in_double(const ClaimRequest& request, const RunContext& context);
+
+/// Says the plan of --dry-run, and refuses what --max-memory does not allow: the inputs, and a copy of keys and values in float64
+/// in which a value has `value_width` numbers. True when that was all.
+[[nodiscard]] bool only_planned(const ClaimRequest& request, const RunInputs& inputs, const engine::Plan& plan,
+                                std::size_t value_width, const RunContext& context);
+
+/// Opens --report and fills it with `json` when there is one.
+void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json);
 
 }  // namespace attn::request

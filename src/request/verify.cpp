@@ -5,8 +5,6 @@
 #include "analysis/verify.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
-#include "request/estimate.hpp"
-#include "request/report.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -108,34 +106,10 @@ void judge_projected(const Work& work, const analysis::Budget& budget, const std
   judgement.join(tally);
 }
 
-/// The request as a run in float64.
-ClaimRequest in_double(const ClaimRequest& request, const RunContext& context) {
+void require_claim(const ClaimRequest& request) {
   if (request.claim.empty() && request.claim_weights.empty() && request.claim_lse.empty())
     throw Error(Status::usage, "there is nothing to judge: --claim names the output that another program computed",
                 "attn verify -q q.npy -k k.npy -v v.npy --claim theirs.npy --budget f32");
-  ClaimRequest r = request;
-  r.dtype = ComputeType::f64;
-  if (r.threads == 0) r.threads = context.cores;
-  return r;
-}
-
-/// Says the plan of --dry-run, and refuses what --max-memory does not allow. True when that was all.
-bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan, const RunContext& context) {
-  if (!r.dry_run && !r.max_memory) return false;
-  const bool is_tiled = r.engine != EngineChoice::reference;
-  engine::Plan extended = plan;
-  extended.dims.value_dim = 2 * plan.dims.value_dim + analysis::KeyMoments::count;
-  const std::uint64_t copies = std::uint64_t{8} * plan.dims.batch * plan.dims.kv_heads * plan.dims.kv_len *
-                               (extended.dims.value_dim + sizeof(analysis::KeySize) / sizeof(double));
-  RunRecord record{.request = r, .inputs = &inputs, .plan = &plan, .outputs = {}, .estimate = {}, .isa = {}, .seconds = {}};
-  record.estimate = estimate(extended, inputs, DType::f64, is_tiled, r.threads, copies);
-  record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
-  if (r.dry_run)
-    context.print(plan_text(record, expected_seconds(extended, record.estimate.flops, DType::f64, is_tiled, r.threads)));
-  if (r.max_memory && record.estimate.total_bytes() > r.max_memory->bytes)
-    throw Error(Status::memory, fmt::format("this verification needs {} and --max-memory allows {}",
-                                            byte_text(record.estimate.total_bytes()), byte_text(r.max_memory->bytes)));
-  return r.dry_run;
 }
 
 }  // namespace
@@ -170,11 +144,12 @@ const Table<ClaimRequest>& verify_table() {
 
 analysis::Verification verify(const ClaimRequest& request, const RunContext& context) {
   const auto start = std::chrono::steady_clock::now();
+  require_claim(request);
   const ClaimRequest r = in_double(request, context);
   if (!r.budget.empty()) (void)analysis::read_budget("--budget", r.budget);
   const RunInputs inputs = read_inputs(r, context.reporter);
   const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, DType::f64);
-  if (only_planned(r, inputs, plan, context)) return {};
+  if (only_planned(r, inputs, plan, 2 * plan.dims.value_dim + analysis::KeyMoments::count, context)) return {};
   const std::vector<Claim> claims = read_claims(r, inputs, plan, context.reporter);
   const analysis::Budget budget = analysis::read_budget("--budget", budget_of(r, claims));
   const engine::Execution execution{
@@ -201,13 +176,6 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
   for (const auto& judgement : judgements) result.verdicts.push_back(judgement->verdict());
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
-}
-
-void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json) {
-  if (request.report.empty()) return;
-  Outputs report(context.temporary_folder);
-  report.add_text(FileName::parse_output(request.report), [&json](Outputs::TextSink& sink) { sink.write(json); });
-  report.commit();
 }
 
 }  // namespace attn::request

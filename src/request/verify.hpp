@@ -13,7 +13,4 @@ namespace attn::request {
 /// throw, and Error(usage) without a claim.
 [[nodiscard]] analysis::Verification verify(const ClaimRequest& request, const RunContext& context);
 
-/// Opens --report and fills it with `json` when there is one.
-void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json);
-
 }  // namespace attn::request

@@ -1,0 +1,107 @@
+// Identification from files to a ranking.
+#include "request/identify.hpp"
+
+#include "analysis/budget.hpp"
+
+#include <chrono>
+
+namespace attn::request {
+
+namespace {
+
+/// Arrays as the search reads them again and again: numbers as float64, masks as bool or float64. What shares memory still does.
+engine::Inputs widened(const engine::Inputs& given) {
+  engine::Inputs in = given;
+  in.query.array = given.query.array.converted(DType::f64);
+  const auto widen = [&](const engine::NamedArray& from, const engine::NamedArray& known, const engine::NamedArray& widened) {
+    return from.array.data() == known.array.data() ? widened.array : from.array.converted(DType::f64);
+  };
+  in.key.array = widen(given.key, given.query, in.query);
+  in.value.array = widen(given.value, given.key, in.key);
+  for (engine::NamedArray* past : {&in.past_key, &in.past_value})
+    if (past->given()) past->array = past->array.converted(DType::f64);
+  for (engine::NamedMask& mask : in.masks)
+    mask.input.array = mask.input.array.converted(mask.kind == engine::MaskKind::add ? DType::f64 : DType::boolean);
+  return in;
+}
+
+/// How unlike the convention that made it a claim of this precision may be. Far more than rounding does on the whole, far less
+/// than another convention does: what is near enough is then ranked.
+analysis::Likeness likeness_of(const analysis::Budget& budget) {
+  if (budget.absolute) return {.relative = 0, .absolute = budget.absolute};
+  if (budget.name == "f64") return {.relative = 1e-6, .absolute = {}};
+  if (budget.name == "f32") return {.relative = 1e-3, .absolute = {}};
+  if (budget.name == "bf16") return {.relative = 0.1, .absolute = {}};
+  return {.relative = 0.02, .absolute = {}};
+}
+
+void check(const ClaimRequest& r) {
+  if (r.claim.empty() && r.claim_weights.empty())
+    throw Error(Status::usage, "there is nothing to identify: --claim names the output that another program computed",
+                "attn identify -q q.npy -k k.npy -v v.npy --claim theirs.npy");
+  if (!r.params.empty())
+    throw Error(Status::usage, "attn identify looks at attention itself: give it projected arrays instead of --params");
+  if (r.attention.combine == Combine::rows)
+    throw Error(Status::usage, "attn identify looks at outputs that are summed, not at --combine rows");
+}
+
+}  // namespace
+
+const Table<ClaimRequest>& identify_table() {
+  static const Table<ClaimRequest> table = [] {
+    const std::string group = "Identifying";
+    using R = ClaimRequest;
+    Table<R> rows{
+        row<R>({.name = "claim",
+                .metavar = "F",
+                .group = group,
+                .help = "the output whose making is looked for, shaped as attn run writes it"},
+               [](auto& s) -> auto& { return s.claim; }),
+        row<R>({.name = "claim-weights", .metavar = "F", .group = group, .help = "its weights, which must fit too"},
+               [](auto& s) -> auto& { return s.claim_weights; }),
+        row<R>({.name = "budget",
+                .metavar = "f32|tf32|f16|bf16|f64|ABS",
+                .group = group,
+                .help = "the precision of the claim, or the largest difference that is near enough",
+                .details = "By default the precision of the claim's file, f32 for text."},
+               [](auto& s) -> auto& { return s.budget; }),
+        row<R>({.name = "to", .metavar = "FORMAT", .group = group, .help = "for people or for programs"},
+               [](auto& s) -> auto& { return s.to; }),
+    };
+    append_run_rows(rows);
+    return rows;
+  }();
+  return table;
+}
+
+Identified identify(const ClaimRequest& request, const RunContext& context) {
+  const auto start = std::chrono::steady_clock::now();
+  check(request);
+  const ClaimRequest r = in_double(request, context);
+  if (!r.budget.empty()) (void)analysis::read_budget("--budget", r.budget);
+  RunInputs inputs = read_inputs(r, context.reporter);
+  const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, DType::f64);
+  if (only_planned(r, inputs, plan, plan.dims.value_dim, context)) return {};
+  const std::vector<Claim> claims = read_claims(r, inputs, plan, context.reporter);
+  const analysis::Budget budget = analysis::read_budget("--budget", budget_of(r, claims));
+  Identified result;
+  result.asked = {.inputs = widened(inputs.inputs), .options = inputs.options, .has_mask = !r.mask.empty()};
+  result.scale = plan.factor * plan.options.temperature;
+  result.budget = budget.name;
+  analysis::ClaimedRun claimed;
+  for (const Claim& claim : claims) {
+    if (claim.what == "output") claimed.output = &claim.array;
+    if (claim.what == "weights") claimed.weights = &claim.array;
+    if (claim.what != "lse") result.elements += claim.array.array.size();
+  }
+  const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
+  result.found = analysis::identify(result.asked, claimed, likeness_of(budget), execution);
+  std::vector<Loaded> read;
+  for (const auto& file : inputs.files) read.push_back(file.second);
+  for (const Claim& claim : claims) read.push_back(claim.loaded);
+  verify_inputs_unchanged(read);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace attn::request
