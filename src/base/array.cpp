@@ -57,9 +57,28 @@ decltype(auto) visit(DType type, const std::byte* data, F&& f) {
   throw Error(Status::defect, "unknown element type");
 }
 
+/// Every step for every value and choices by masks, so that loops become vector code: compilers make branches of comparisons.
+inline float widened(Half value) {
+  constexpr std::uint32_t one = 1U << 23U;            // in the exponent of a float
+  constexpr std::uint32_t bias = (127U - 15U) * one;  // between the exponents of the two types
+  constexpr std::uint32_t smallest = bias + one;      // 2^-14
+  const std::uint32_t sign = static_cast<std::uint32_t>(value.bits & 0x8000U) << 16U;
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(value.bits & 0x7FFFU) << 13U;
+  const std::uint32_t exponent = magnitude & (31 * one);
+  // Of 31 + 1 and of 1 + 31 a bit is carried beyond the exponent's five.
+  const std::uint32_t is_special = 0U - ((exponent + one) >> 28U);      // infinity and NaN
+  const std::uint32_t is_normal = 0U - ((exponent + 31 * one) >> 28U);  // or special
+  const std::uint32_t normal = magnitude + bias + (bias & is_special);
+  // Subnormals and zero: the mantissa below a 1 that is taken away again, exactly.
+  const float subnormal = std::bit_cast<float>(magnitude + smallest) - std::bit_cast<float>(smallest);
+  return std::bit_cast<float>(sign | (normal & is_normal) | (std::bit_cast<std::uint32_t>(subnormal) & ~is_normal));
+}
+
+inline float widened(BFloat value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16U); }
+
 /// Half-precision values as float, all others as they are.
-inline float plain(Half value) { return half_to_float(value.bits); }
-inline float plain(BFloat value) { return bfloat_to_float(value.bits); }
+inline float plain(Half value) { return widened(value); }
+inline float plain(BFloat value) { return widened(value); }
 template <class T>
 T plain(T value) {
   return value;
@@ -286,17 +305,9 @@ void Array::require(DType type) const {
     throw Error(Status::defect, fmt::format("an array of {} was used as {}", dtype_name(type_), dtype_name(type)));
 }
 
-float half_to_float(std::uint16_t bits) noexcept {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16U;
-  const std::uint32_t exponent = (bits >> 10U) & 0x1FU;
-  const std::uint32_t mantissa = bits & 0x3FFU;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | (mantissa << 13U));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112U) << 23U) | (mantissa << 13U));
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;  // subnormals and zero, exactly
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
-}
+float half_to_float(std::uint16_t bits) noexcept { return widened(Half{bits}); }
 
-float bfloat_to_float(std::uint16_t bits) noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U); }
+float bfloat_to_float(std::uint16_t bits) noexcept { return widened(BFloat{bits}); }
 
 std::uint16_t float_to_half(float value) noexcept {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);

@@ -1,6 +1,7 @@
 // Arrays: sizes that overflow, half precision against the definition, conversions that do not fit.
 #include <attn/array.hpp>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -35,6 +36,34 @@ TEST_CASE("every float16 widens to the value its bits mean, and rounds back to i
                                              : std::ldexp(1024 + mantissa, exponent - 25);
     REQUIRE(static_cast<double>(value) == ((bits & 0x8000U) != 0 ? -magnitude : magnitude));
     REQUIRE(float_to_half(value) == half);
+  }
+}
+
+TEST_CASE("arrays of halves widen to the bits of IEEE 754, NaN and zeros with theirs") {
+  Array half(DType::f16, {0x10000});
+  Array brain(DType::bf16, {0x10000});
+  for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
+    reinterpret_cast<std::uint16_t*>(half.mutable_data())[bits] = static_cast<std::uint16_t>(bits);
+    reinterpret_cast<std::uint16_t*>(brain.mutable_data())[bits] = static_cast<std::uint16_t>(bits);
+  }
+  const Array wide = half.converted(DType::f32);
+  const Array wider = half.converted(DType::f64);
+  const Array wide_brain = brain.converted(DType::f32);
+  for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
+    const std::uint32_t sign = (bits & 0x8000U) << 16U;
+    const std::uint32_t exponent = (bits >> 10U) & 0x1FU;
+    const std::uint32_t mantissa = bits & 0x3FFU;
+    std::uint32_t expected = sign | ((exponent + 112) << 23U) | (mantissa << 13U);
+    if (exponent == 31) expected = sign | 0x7F800000U | (mantissa << 13U);
+    if (exponent == 0) expected = sign | std::bit_cast<std::uint32_t>(std::ldexp(static_cast<float>(mantissa), -24));
+    REQUIRE(std::bit_cast<std::uint32_t>(wide.values<float>()[bits]) == expected);
+    REQUIRE(std::bit_cast<std::uint32_t>(half_to_float(static_cast<std::uint16_t>(bits))) == expected);
+    REQUIRE(std::bit_cast<std::uint32_t>(wide_brain.values<float>()[bits]) == bits << 16U);
+    if (exponent == 31 && mantissa != 0) {
+      REQUIRE(std::isnan(wider.values<double>()[bits]));
+    } else {
+      REQUIRE(wider.values<double>()[bits] == static_cast<double>(std::bit_cast<float>(expected)));
+    }
   }
 }
 
