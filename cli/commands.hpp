@@ -10,6 +10,7 @@ namespace attn::cli {
 [[nodiscard]] Command dot_command();
 [[nodiscard]] Command scaled_command();
 [[nodiscard]] Command multihead_command();
+[[nodiscard]] Command layer_command();
 [[nodiscard]] Command convert_command();
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();

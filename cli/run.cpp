@@ -2,12 +2,7 @@
 #include "request/run.hpp"
 
 #include "cli/commands.hpp"
-#include "cli/interrupt.hpp"
-#include "cli/progress.hpp"
-
-#include <cstdlib>
-#include <optional>
-#include <string>
+#include "cli/run_context.hpp"
 
 #include <fmt/format.h>
 
@@ -24,24 +19,8 @@ constexpr const char* kDescription =
     "writes the output and whatever else is asked for. Masked means absent: a masked key never reaches any output. The same "
     "inputs and options give the same bytes for any number of threads and any set of outputs.";
 
-/// Where POSIX programs put their temporary files.
-std::string temporary_folder() {
-  const char* folder = std::getenv("TMPDIR");
-  return folder == nullptr || *folder == '\0' ? "/tmp" : folder;
-}
-
 Status execute(const RunRequest& request, Console& console) {
-  std::optional<Interrupt> interrupt(std::in_place);
-  Progress progress(console);
-  request::run(request, {.reporter = console,
-                         .print = [&](std::string_view text) { console.print(text); },
-                         .progress = [&](double fraction) { progress.show(fraction); },
-                         .cancelled = interrupt->flag(),
-                         // Unfinished outputs have no names: from here on a signal may end the process at once.
-                         .writing = [&] { interrupt.reset(); },
-                         .cores = usable_cores(),
-                         .temporary_folder = temporary_folder()});
-  return Status::ok;
+  return run_in_context(console, [&](const request::RunContext& context) { request::run(request, context); });
 }
 
 /// A command that is `attn run` with a score decided.

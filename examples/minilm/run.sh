@@ -14,6 +14,7 @@ trap 'rm -rf "$work"' EXIT
 sentence() { "$attn" convert "layer0_io.npz:$1" - --reshape 63,384 --to npy | "$attn" convert - "$work/$1.npy" --rows 0..12; }
 sentence hidden_in
 sentence attention_output
+sentence layer_out
 
 # Project, attend, project back; the weights as one line for each pair, with the words as names.
 "$attn" multihead "$work/hidden_in.npy" --params layer0.safetensors --params-prefix encoder.layer.0.attention \
@@ -25,3 +26,7 @@ awk -F, '$2 == 2 && $5 > 0.5 { printf "  %-8s looks at %-8s %.2f\n", $3, $4, $5 
 
 # The same layer in PyTorch, in float32.
 "$attn" compare "$work/output.npy" "$work/attention_output.npy" --rtol 0 --atol 2e-5 | head -n 1
+
+# The whole layer: attention, feed-forward network, and the sums and norms around them.
+"$attn" layer "$work/hidden_in.npy" --params layer0.safetensors --params-prefix encoder.layer.0 -o "$work/layer.npy"
+"$attn" compare "$work/layer.npy" "$work/layer_out.npy" --rtol 0 --atol 2e-5 | head -n 1

@@ -44,6 +44,22 @@ enum class RopePairing {
   interleaved,  ///< features (2i, 2i + 1)
 };
 
+/// How rotary frequencies are changed for sequences longer than those a model was trained for.
+struct RopeScaling {
+  enum class Kind {
+    none,
+    linear,   ///< positions are divided by `factor` (Chen et al. 2023)
+    ntk,      ///< the base is multiplied by factor^(d / (d - 2)), d features that rotate
+    dynamic,  ///< the same with factor * kv_len / length - (factor - 1) for the factor, where kv_len is above `length`
+    llama3,   ///< waves longer than length / low are divided by `factor`, those shorter than length / high stay, between: mixed
+  };
+  Kind kind = Kind::none;
+  double factor = 1;
+  double low = 1;
+  double high = 4;
+  double length = 0;  ///< positions that the model was trained for (dynamic, llama3)
+};
+
 /// Key j stays if p - left <= j <= p + right; an empty side is open.
 struct Window {
   std::optional<std::int64_t> left;
@@ -77,6 +93,7 @@ struct AttentionOptions {
   bool alibi = false;  ///< adds -slope_h * |p - j| with the standard slopes (Press et al. 2022)
   RopePairing rope = RopePairing::none;
   double rope_base = 10000;
+  RopeScaling rope_scaling = {};
   std::size_t rope_dim = 0;  ///< features that rotate, from the first; 0 is all of head_dim
   bool residual = false;     ///< adds the query to the output
   Policy empty_rows = Policy::zero;

@@ -102,6 +102,28 @@ void check_numbers(const AttentionOptions& o, const Dims& dims, const Inputs& in
     throw Error(Status::usage, fmt::format("RoPE rotates pairs of features: --rope-dim must be even and at most {} (it is {})",
                                            dims.head_dim, rotated));
   if (!finite(o.rope_base) || o.rope_base <= 0) throw Error(Status::usage, "--rope-base must be greater than 0");
+  const RopeScaling& s = o.rope_scaling;
+  using Kind = RopeScaling::Kind;
+  if (s.kind == Kind::none) return;
+  if (!finite(s.factor) || s.factor < 1) throw Error(Status::usage, "--rope-scaling: the factor must be at least 1");
+  if ((s.kind == Kind::dynamic || s.kind == Kind::llama3) && (!finite(s.length) || s.length < 1))
+    throw Error(Status::usage, "--rope-scaling: the trained length must be at least 1");
+  if (s.kind == Kind::llama3 && (!finite(s.low) || !finite(s.high) || s.low <= 0 || s.high <= s.low))
+    throw Error(Status::usage, "--rope-scaling: the low and high frequency factors must be 0 < LOW < HIGH");
+}
+
+/// NTK scaling is another base.
+void resolve_rope(Plan& plan) {
+  AttentionOptions& o = plan.options;
+  using Kind = RopeScaling::Kind;
+  const bool is_dynamic = o.rope_scaling.kind == Kind::dynamic;
+  if (o.rope == RopePairing::none || (o.rope_scaling.kind != Kind::ntk && !is_dynamic)) return;
+  const auto dim = static_cast<double>(o.rope_dim == 0 ? plan.dims.head_dim : o.rope_dim);
+  const double factor = o.rope_scaling.factor;
+  const double stretch = static_cast<double>(plan.dims.kv_len) / o.rope_scaling.length;
+  const double growth = !is_dynamic ? factor : stretch <= 1 ? 1 : factor * stretch - (factor - 1);
+  if (dim > 2) o.rope_base *= std::pow(growth, dim / (dim - 2));  // two features turn by the position itself, whatever the base
+  o.rope_scaling = {};
 }
 
 /// One row of a drawing: the keys that query i sees under --causal with this offset.
@@ -197,6 +219,7 @@ Plan make_plan(const Inputs& inputs, const AttentionOptions& options, DType comp
                .value_dim = l.value.dim};
   check_numbers(options, plan.dims, inputs);
   resolve_window(plan.options);
+  resolve_rope(plan);
   const double scale = options.scale                    ? *options.scale
                        : options.score == Score::scaled ? 1.0 / std::sqrt(static_cast<double>(plan.dims.head_dim))
                                                         : 1.0;

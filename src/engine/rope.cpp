@@ -1,13 +1,30 @@
 // Tables of angles for rotary positions, and the rotation of one row.
 #include "engine/rope.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace attn::engine {
 
 namespace {
 
 constexpr std::int64_t kBlock = 64;  ///< positions that share an entry of the block table
+
+double scaled(double frequency, const RopeScaling& s) {
+  switch (s.kind) {
+    case RopeScaling::Kind::linear:
+      return frequency / s.factor;
+    case RopeScaling::Kind::llama3: {
+      // Waves in the trained length: 0 at and below `low`, 1 at and above `high`.
+      const double waves = s.length * frequency / (2 * std::numbers::pi);
+      const double share = std::clamp((waves - s.low) / (s.high - s.low), 0.0, 1.0);
+      return (1 - share) * frequency / s.factor + share * frequency;
+    }
+    default:
+      return frequency;  // those that are another base have become one in the plan
+  }
+}
 
 }  // namespace
 
@@ -27,8 +44,10 @@ Rope::Rope(const AttentionOptions& options, std::size_t head_dim, std::int64_t f
     : interleaved_(options.rope == RopePairing::interleaved),
       pairs_((options.rope_dim == 0 ? head_dim : options.rope_dim) / 2),
       first_block_(block_of(first)) {
-  for (std::size_t i = 0; i < pairs_; ++i)
-    frequency_.push_back(std::pow(options.rope_base, -static_cast<double>(i) / static_cast<double>(pairs_)));
+  for (std::size_t i = 0; i < pairs_; ++i) {
+    const double frequency = std::pow(options.rope_base, -static_cast<double>(i) / static_cast<double>(pairs_));
+    frequency_.push_back(scaled(frequency, options.rope_scaling));
+  }
   for (std::int64_t block = first_block_; block <= block_of(last); ++block)
     add_angles(block * kBlock, block_cosine_, block_sine_);
   for (std::int64_t place = 0; place < kBlock; ++place) add_angles(place, place_cosine_, place_sine_);

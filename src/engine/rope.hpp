@@ -9,7 +9,8 @@
 
 namespace attn::engine {
 
-/// Rotary positions (Su et al. 2021, eq. 34): pair i turns by position * base^(-2i/dim). Angles, sines and products in double.
+/// Rotary positions (Su et al. 2021, eq. 34): pair i turns by position * base^(-2i/dim), or by that frequency scaled as
+/// RopeScaling says. Angles, sines and products in double.
 ///
 /// The angle of position p is that of the block of 64 positions it stands in plus that of its place there, joined by the addition
 /// theorems: two small tables instead of one sine for each position and pair. The error is a few units of double's last place of

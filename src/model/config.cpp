@@ -69,17 +69,26 @@ class Reader {
   const std::string& path_;
 };
 
-std::optional<RopeScaling> read_scaling(const Json* object, const std::string& path) {
+std::optional<ConfiguredScaling> read_scaling(const Json* object, std::optional<double> trained_length, const std::string& path) {
   if (object == nullptr) return std::nullopt;
   const Reader read(*object, path);
-  RopeScaling scaling;
-  scaling.type = read.text({"rope_type", "type"}).value_or("");
-  if (scaling.type.empty() || scaling.type == "default") return std::nullopt;
-  scaling.factor = read.number({"factor"}).value_or(scaling.factor);
-  scaling.low_frequency_factor = read.number({"low_freq_factor"}).value_or(scaling.low_frequency_factor);
-  scaling.high_frequency_factor = read.number({"high_freq_factor"}).value_or(scaling.high_frequency_factor);
-  scaling.original_length = read.number({"original_max_position_embeddings"}).value_or(scaling.original_length);
-  return scaling;
+  ConfiguredScaling configured;
+  configured.type = read.text({"rope_type", "type"}).value_or("");
+  if (configured.type.empty() || configured.type == "default") return std::nullopt;
+  using Kind = RopeScaling::Kind;
+  constexpr std::pair<const char*, Kind> kinds[] = {
+      {"linear", Kind::linear}, {"ntk", Kind::ntk}, {"dynamic", Kind::dynamic}, {"llama3", Kind::llama3}};
+  for (const auto& [name, kind] : kinds) {
+    if (configured.type != name) continue;
+    RopeScaling scaling{.kind = kind};
+    scaling.factor = read.number({"factor"}).value_or(scaling.factor);
+    scaling.low = read.number({"low_freq_factor"}).value_or(scaling.low);
+    scaling.high = read.number({"high_freq_factor"}).value_or(scaling.high);
+    // The length of the model as it is, except where another one says what it was before scaling.
+    scaling.length = read.number({"original_max_position_embeddings"}).value_or(trained_length.value_or(0));
+    configured.scaling = scaling;
+  }
+  return configured;
 }
 
 ModelConfig understand(const Json& json, const std::string& path) {
@@ -93,7 +102,11 @@ ModelConfig understand(const Json& json, const std::string& path) {
   const Json* parameters = read.object({"rope_parameters"});
   config.rope_base = read.number({"rope_theta", "rotary_emb_base"});
   if (parameters != nullptr && !config.rope_base) config.rope_base = Reader(*parameters, path).number({"rope_theta"});
-  config.rope_scaling = read_scaling(parameters != nullptr ? parameters : read.object({"rope_scaling"}), path);
+  config.rope_scaling = read_scaling(parameters != nullptr ? parameters : read.object({"rope_scaling"}),
+                                     read.number({"max_position_embeddings"}), path);
+  config.rope_fraction = read.number({"partial_rotary_factor"});
+  if (parameters != nullptr && !config.rope_fraction)
+    config.rope_fraction = Reader(*parameters, path).number({"partial_rotary_factor"});
   config.norm_epsilon = read.number({"layer_norm_eps", "rms_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"});
   config.activation = read.text({"hidden_act", "activation_function", "hidden_activation", "activation"});
   return config;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <attn/error.hpp>
+#include <attn/options.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -10,12 +11,9 @@
 namespace attn::model {
 
 /// `rope_scaling` (or `rope_parameters`) of the file.
-struct RopeScaling {
-  std::string type;  ///< "linear", "dynamic", "llama3", ...; never empty or "default"
-  double factor = 1;
-  double low_frequency_factor = 1;
-  double high_frequency_factor = 4;
-  double original_length = 0;  ///< positions the model was trained for before scaling; 0: not given
+struct ConfiguredScaling {
+  std::string type;                    ///< "linear", "dynamic", "llama3", ...; never empty or "default"
+  std::optional<RopeScaling> scaling;  ///< nullopt for a type that attn does not have
 };
 
 /// What the file says, by whatever spelling; nullopt where it says nothing.
@@ -26,7 +24,8 @@ struct ModelConfig {
   std::optional<std::size_t> kv_heads;
   std::optional<std::size_t> head_dim;
   std::optional<double> rope_base;
-  std::optional<RopeScaling> rope_scaling;
+  std::optional<ConfiguredScaling> rope_scaling;
+  std::optional<double> rope_fraction;  ///< of the features of a head, that rotate
   std::optional<double> norm_epsilon;
   std::optional<std::string> activation;  ///< as the file spells it: "gelu", "gelu_new", "silu"
 };

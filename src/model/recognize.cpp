@@ -1,7 +1,7 @@
 // Recognizing the attention of one layer by the names of its tensors.
-#include "base/nearest.hpp"
 #include "io/array_names.hpp"
 #include "model/attention_parameters.hpp"
+#include "model/prefixes.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -19,8 +19,6 @@ std::string name_list(const std::vector<const NameRow*>& rows) {
   for (const NameRow* row : rows) names.push_back(row->name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
-
-std::string quoted(const std::string& prefix) { return "'" + shown_name(prefix) + "'"; }
 
 /// Every scheme that has at least one name under the prefix.
 std::vector<SchemeMatch> matches_under(const ParameterFile& file, const std::string& prefix) {
@@ -136,31 +134,6 @@ AttentionSet make_set(const ParameterFile& file, const std::string& prefix, cons
   return set;
 }
 
-/// Layer 2 before layer 10: runs of digits compare as numbers.
-bool natural_less(std::string_view a, std::string_view b) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  std::size_t i = 0;
-  std::size_t j = 0;
-  while (i < a.size() && j < b.size()) {
-    if (!is_digit(a[i]) || !is_digit(b[j])) {
-      if (a[i] != b[j]) return a[i] < b[j];
-      ++i, ++j;
-      continue;
-    }
-    const auto number = [&](std::string_view text, std::size_t& at) {
-      while (at + 1 < text.size() && text[at] == '0' && is_digit(text[at + 1])) ++at;
-      const std::size_t first = at;
-      while (at < text.size() && is_digit(text[at])) ++at;
-      return text.substr(first, at - first);
-    };
-    const std::string_view m = number(a, i);
-    const std::string_view n = number(b, j);
-    if (m.size() != n.size()) return m.size() < n.size();
-    if (m != n) return m < n;
-  }
-  return a.size() - i < b.size() - j;
-}
-
 /// What stands before the name of a weight, for every weight of every scheme in the file.
 std::vector<std::string> all_prefixes(const ParameterFile& file) {
   std::set<std::string> found;
@@ -179,30 +152,13 @@ std::vector<std::string> all_prefixes(const ParameterFile& file) {
   return sorted;
 }
 
-/// The complete sets of the file for the end of a message, the nearest first.
-std::string where_else(const ParameterFile& file, const std::string& prefix) {
+/// The complete sets of the file for the end of a message.
+std::string other_sets(const ParameterFile& file, const std::string& prefix) {
   std::vector<std::string> prefixes;
   for (const AttentionPlace& place : find_attention(file)) {
     if (place.set && place.prefix != prefix) prefixes.push_back(place.prefix);
   }
-  if (prefixes.empty()) {
-    std::vector<std::string> names;
-    constexpr std::size_t listed = 8;
-    for (const ArrayEntry& entry : file.entries()) {
-      if (names.size() < listed) names.push_back(shown_name(entry.name));
-    }
-    const std::size_t more = file.entries().size() - names.size();
-    return fmt::format("; no other prefix has any ({} tensors: {}{})", file.entries().size(), fmt::join(names, ", "),
-                       more == 0 ? "" : fmt::format(" and {} more", more));
-  }
-  // A prefix that stops early or begins late is nearer than one that is spelled differently.
-  const auto extends = std::ranges::find_if(
-      prefixes, [&](const std::string& p) { return !prefix.empty() && (p.starts_with(prefix) || p.ends_with(prefix)); });
-  std::string near = extends == prefixes.end() ? nearest(prefix, prefixes) : *extends;
-  if (near.empty()) near = prefixes.front();
-  std::string text = fmt::format("; the nearest prefix that has them is {}", quoted(near));
-  if (prefixes.size() > 1) text += fmt::format(", one of {}", prefixes.size());
-  return text;
+  return where_else(file, prefix, prefixes);
 }
 
 }  // namespace
@@ -225,12 +181,12 @@ AttentionSet recognize_attention(const ParameterFile& file, const std::string& p
   }
   if (matches.empty())
     throw Error(Status::data, {file.path()},
-                fmt::format("no attention parameters under the prefix {}{}", quoted(prefix), where_else(file, prefix)),
+                fmt::format("no attention parameters under the prefix {}{}", quoted_prefix(prefix), other_sets(file, prefix)),
                 "attn info lists the attention layers of a file; --params-prefix names one");
   const Verdict verdict = judge(matches);
   if (verdict.match == nullptr)
     throw Error(Status::data, {file.path()},
-                fmt::format("under the prefix {}: {}{}", quoted(used), verdict.problem, where_else(file, used)));
+                fmt::format("under the prefix {}: {}{}", quoted_prefix(used), verdict.problem, other_sets(file, used)));
   return make_set(file, used, *verdict.match);
 }
 

@@ -25,7 +25,8 @@ void refuse_norms(const model::AttentionParameters& parameters, const std::strin
 void compare_with_config(const RunRequest& request, const model::ModelConfig& config, Reporter& reporter) {
   if (config.rope_base && request.attention.rope == RopePairing::none)
     reporter.warn(fmt::format("{} gives a RoPE base, but no --rope is asked for: queries and keys are not rotated", config.path));
-  if (config.rope_scaling && request.attention.rope != RopePairing::none)
+  const bool rotates = request.attention.rope != RopePairing::none;
+  if (rotates && !request.rope_scaling && config.rope_scaling && !config.rope_scaling->scaling)
     reporter.warn(
         fmt::format("{} scales its rotary positions ({}), which is not applied", config.path, config.rope_scaling->type));
 }

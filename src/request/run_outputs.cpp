@@ -67,8 +67,10 @@ bool is_same_file(const std::string& one, const std::string& other) {
   return std::filesystem::is_regular_file(one, ignored) && std::filesystem::equivalent(one, other, ignored);
 }
 
-/// Refuses two outputs on standard output, and an output that would replace an input; a cache may grow in place.
-void check_files(const std::vector<OutputPlan>& planned, const std::string& report, const RunInputs& inputs) {
+}  // namespace
+
+void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report,
+                        const std::vector<std::pair<std::string, Loaded>>& inputs) {
   std::size_t streams = 0;
   const auto check = [&](const std::string& file, bool is_present) {
     const FileName name = FileName::parse_output(file);
@@ -76,7 +78,7 @@ void check_files(const std::vector<OutputPlan>& planned, const std::string& repo
       ++streams;
       return;
     }
-    for (const auto& [role, loaded] : inputs.files) {
+    for (const auto& [role, loaded] : inputs) {
       const bool is_past = role.starts_with("past");
       if (loaded.name.is_standard_stream() || (is_present && is_past) || !is_same_file(name.path, loaded.name.path)) continue;
       throw Error(Status::usage, fmt::format("'{}' would replace the input of that name ({})", file, role),
@@ -89,8 +91,6 @@ void check_files(const std::vector<OutputPlan>& planned, const std::string& repo
     throw Error(Status::usage, "only one output can be standard output",
                 "the output goes there unless -o FILE or -o none says otherwise");
 }
-
-}  // namespace
 
 analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& d) {
   if (inputs.inputs.query.array.rank() == 4)
@@ -115,7 +115,7 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
   want("lse", request.lse, std::move(lse));
   want("present-key", request.present_key, {d.batch, d.kv_heads, d.kv_len, d.head_dim});
   want("present-value", request.present_value, {d.batch, d.kv_heads, d.kv_len, d.value_dim});
-  check_files(planned, request.report, inputs);
+  check_output_files(planned, request.report, inputs.files);
   return planned;
 }
 

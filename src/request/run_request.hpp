@@ -41,7 +41,8 @@ struct RunRequest {
   WeightsForm weights_form = WeightsForm::wide;
 
   AttentionOptions attention;
-  std::optional<double> rope_base;  ///< default: that of config.json beside the parameters, else attention.rope_base
+  std::optional<double> rope_base;          ///< default: that of config.json beside the parameters, else attention.rope_base
+  std::optional<RopeScaling> rope_scaling;  ///< default: that of config.json, where positions rotate
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
   std::string params;         ///< a file of parameters; empty: inputs are not projected
@@ -74,6 +75,7 @@ struct RunRequest {
   [[nodiscard]] AttentionOptions attention_options() const {
     AttentionOptions options = attention;
     if (rope_base) options.rope_base = *rope_base;
+    if (rope_scaling) options.rope_scaling = *rope_scaling;
     return options;
   }
 };
@@ -145,6 +147,10 @@ namespace attn {
 /// "L:R", either side may be empty.
 void read_value(const std::string& option, const std::string& text, Window& value);
 [[nodiscard]] request::OptionValue show_value(const Window& value);
+
+/// "linear:4", "ntk:4", "dynamic:4:2048", "llama3:8:1:4:8192", "none".
+void read_value(const std::string& option, const std::string& text, RopeScaling& value);
+[[nodiscard]] request::OptionValue show_value(const RopeScaling& value);
 
 namespace request {
 void read_value(const std::string& option, const std::string& text, ByteSize& value);

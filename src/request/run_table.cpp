@@ -234,6 +234,14 @@ void add_masks(Table<R>& t) {
                       .fallback = "10000"},
                      [](auto& s) -> auto& { return s.rope_base; }));
   t.push_back(
+      row<R>({.name = "rope-scaling",
+              .metavar = "KIND:NUMBERS",
+              .group = kMasks,
+              .help = "rotary frequencies for longer sequences than a model was trained for",
+              .details = "linear:FACTOR, ntk:FACTOR, dynamic:FACTOR:LENGTH, llama3:FACTOR:LOW:HIGH:LENGTH, or none; LENGTH "
+                         "is that of training. With --params the default is what config.json beside the file says."},
+             [](auto& s) -> auto& { return s.rope_scaling; }));
+  t.push_back(
       row<R>({.name = "rope-dim", .metavar = "N", .group = kMasks, .help = "features that rotate, from the first (0: all)"},
              [](auto& s) -> auto& { return s.attention.rope_dim; }));
 }

@@ -1,6 +1,7 @@
 // Running `attn run`, as a program of its own or inside the test.
 #include "conformance/command.hpp"
 
+#include "request/layer.hpp"
 #include "request/run.hpp"
 #include "tools/process.hpp"
 
@@ -16,8 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Sets one option of the request from the words at `word`; leaves `word` at the last one used.
-void take_option(request::RunRequest& request, Words::const_iterator& word, Words::const_iterator end) {
-  const auto& table = request::run_table();
+template <class Request>
+void take_option(const request::Table<Request>& table, Request& request, Words::const_iterator& word, Words::const_iterator end) {
   const auto row = std::ranges::find_if(table, [&](const auto& r) {
     const request::Option& o = r.option;
     if (o.positional) return (*word)[0] != '-';
@@ -71,9 +72,19 @@ Outcome run_program(const fs::path& directory, const Words& arguments) {
 
 std::vector<std::string> run_inside(const Words& arguments) {
   request::RunRequest request;
-  for (auto word = arguments.begin(); word != arguments.end(); ++word) take_option(request, word, arguments.end());
+  for (auto word = arguments.begin(); word != arguments.end(); ++word)
+    take_option(request::run_table(), request, word, arguments.end());
   Listener listener;
   request::run(request, {.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr});
+  return listener.warnings;
+}
+
+std::vector<std::string> run_layers_inside(const Words& arguments) {
+  request::LayerRequest request;
+  for (auto word = arguments.begin(); word != arguments.end(); ++word)
+    take_option(request::layer_table(), request, word, arguments.end());
+  Listener listener;
+  request::run_layers(request, {.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr});
   return listener.warnings;
 }
 

@@ -31,6 +31,9 @@ struct Outcome {
 /// found from the working directory. Returns the warnings; throws what the run throws.
 std::vector<std::string> run_inside(const Words& arguments);
 
+/// The same for arguments of `attn layer`.
+std::vector<std::string> run_layers_inside(const Words& arguments);
+
 /// Reads an NPY file of float32 or float64 and any number of dimensions (--combine rows writes five), by the test's own reader.
 [[nodiscard]] Array read_result(const std::filesystem::path& path);
 

@@ -34,8 +34,10 @@ TEST_CASE("a Llama with scaled rotary positions") {
   CHECK(config->activation == "silu");
   REQUIRE(config->rope_scaling.has_value());
   CHECK(config->rope_scaling->type == "llama3");
-  CHECK(config->rope_scaling->factor == 8.0);
-  CHECK(config->rope_scaling->original_length == 8192.0);
+  REQUIRE(config->rope_scaling->scaling.has_value());
+  CHECK(config->rope_scaling->scaling->kind == RopeScaling::Kind::llama3);
+  CHECK(config->rope_scaling->scaling->factor == 8.0);
+  CHECK(config->rope_scaling->scaling->length == 8192.0);
 }
 
 TEST_CASE("other spellings") {
@@ -53,6 +55,17 @@ TEST_CASE("other spellings") {
   REQUIRE(newer.has_value());
   CHECK(newer->rope_base == 1e6);
   CHECK(newer->rope_scaling->type == "linear");
+  CHECK(newer->rope_scaling->scaling->factor == 2.0);
+  const auto dynamic = config_of(R"({"max_position_embeddings": 2048, "rope_scaling": {"type": "dynamic", "factor": 4.0},
+    "partial_rotary_factor": 0.25})");
+  REQUIRE(dynamic.has_value());
+  CHECK(dynamic->rope_scaling->scaling->kind == RopeScaling::Kind::dynamic);
+  CHECK(dynamic->rope_scaling->scaling->length == 2048.0);
+  CHECK(dynamic->rope_fraction == 0.25);
+  const auto yarn = config_of(R"({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})");
+  REQUIRE(yarn.has_value());
+  CHECK(yarn->rope_scaling->type == "yarn");
+  CHECK_FALSE(yarn->rope_scaling->scaling.has_value());
   const auto nested = config_of(R"({"model_type": "llava", "text_config": {"num_attention_heads": 4}})");
   REQUIRE(nested.has_value());
   CHECK(nested->heads == 4);

@@ -60,14 +60,13 @@ TEST_CASE("every row is complete") {
 
 TEST_CASE("the flags of the contract are in the table") {
   for (const char* name :
-       {"query",         "key",          "value",      "output",        "weights",     "scores",       "lse",
-        "scores-stage",  "weights-form", "score",      "scale",         "temperature", "softcap",      "normalize",
-        "combine",       "mask",         "mask-type",  "causal",        "window",      "query-offset", "key-lengths",
-        "segments",      "key-segments", "bias",       "alibi",         "rope",        "rope-base",    "rope-dim",
-        "heads",         "kv-heads",     "params",     "params-prefix", "past-key",    "past-value",   "present-key",
-        "present-value", "residual",     "empty-rows", "zero-vectors",  "ids",         "key-ids",      "dtype",
-        "engine",        "threads",      "max-memory", "dry-run",       "report",      "from",         "to",
-        "delimiter",     "header",       "nan",        "quiet"})
+       {"query",         "key",      "value",      "output",       "weights",       "scores",     "lse",          "scores-stage",
+        "weights-form",  "score",    "scale",      "temperature",  "softcap",       "normalize",  "combine",      "mask",
+        "mask-type",     "causal",   "window",     "query-offset", "key-lengths",   "segments",   "key-segments", "bias",
+        "alibi",         "rope",     "rope-base",  "rope-dim",     "rope-scaling",  "heads",      "kv-heads",     "params",
+        "params-prefix", "past-key", "past-value", "present-key",  "present-value", "residual",   "empty-rows",   "zero-vectors",
+        "ids",           "key-ids",  "dtype",      "engine",       "threads",       "max-memory", "dry-run",      "report",
+        "from",          "to",       "delimiter",  "header",       "nan",           "quiet"})
     (void)row_of(name);
   CHECK_EQ(row_of("query").option.letter, 'q');
   CHECK_EQ(row_of("key").option.letter, 'k');

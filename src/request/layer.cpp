@@ -1,0 +1,189 @@
+// One stack of transformer layers from files to files: read, plan, compute, write, report.
+#include "request/layer.hpp"
+
+#include "model/blas.hpp"
+#include "request/layer_report.hpp"
+#include "request/layer_walk.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void check_memory(const LayerRecord& record) {
+  if (!record.request.run.max_memory) return;
+  const Estimate& e = record.plan.estimate;
+  const std::uint64_t allowed = record.request.run.max_memory->bytes;
+  if (e.total_bytes() <= allowed) return;
+  throw Error(Status::memory,
+              fmt::format("these layers need {} ({} inputs, {} working, {} outputs) and --max-memory allows {}",
+                          byte_text(e.total_bytes()), byte_text(e.input_bytes), byte_text(e.working_bytes),
+                          byte_text(e.output_bytes), byte_text(allowed)),
+              "to need less: leave out --weights and --scores, or compute in --dtype f32");
+}
+
+/// The number of the first NaN in `array`, or its size.
+std::size_t first_nan(const Array& array) {
+  if (!is_floating(array.dtype())) return array.size();
+  std::size_t i = 0;
+  while (i < array.size() && !std::isnan(array.at_flat(i))) ++i;
+  return i;
+}
+
+/// True when element i of the rows belongs to a row that is not padding.
+bool is_real(const LayerInputs& in, std::size_t i) {
+  const auto& lengths = in.x.inputs.key_lengths;
+  if (lengths.empty()) return true;
+  const Shape& shape = in.rows().shape();
+  const std::size_t length = shape[shape.size() - 2];
+  const std::size_t row = i / std::max<std::size_t>(shape.back(), 1);
+  const std::int64_t real = lengths[lengths.size() == 1 ? 0 : row / length];
+  return static_cast<std::int64_t>(row % length) < real;
+}
+
+/// Which input brought a NaN in; empty when none holds one.
+std::string origin_of_nan(const LayerInputs& in) {
+  const auto place = [](const engine::NamedArray& rows, std::size_t i) {
+    const std::size_t width = rows.array.shape().back();
+    return fmt::format("{}: row {}, feature {}", rows.name, i / width, i % width);
+  };
+  for (std::size_t i = 0; i < in.rows().size(); ++i) {
+    if (is_floating(in.rows().dtype()) && std::isnan(in.rows().at_flat(i)) && is_real(in, i)) return place(in.x.inputs.query, i);
+  }
+  for (const StackedLayer& layer : in.layers) {
+    for (const Loaded& file : layer.parameters.files) {
+      const std::size_t i = first_nan(file.array);
+      if (i < file.array.size()) return fmt::format("{}: number {}", file.name.text(), i);
+    }
+  }
+  if (!in.memory) return {};
+  const engine::NamedArray& memory = in.memory->inputs.query;
+  const std::size_t i = first_nan(memory.array);
+  return i < memory.array.size() ? place(memory, i) : std::string();
+}
+
+/// Looks for the input's NaN only when one came out, in a row that is not padding.
+void announce_nan(const Array& rows, const LayerInputs& in, const LayerRequest& request, Reporter& reporter) {
+  std::size_t i = 0;
+  while (i < rows.size() && !(std::isnan(rows.at_flat(i)) && is_real(in, i))) ++i;
+  if (i == rows.size()) return;
+  const std::string found = origin_of_nan(in);
+  if (!found.empty() && request.run.nan == NanPolicy::error) throw Error(Status::data, found + " is NaN (--nan error)");
+  reporter.warn(found.empty() ? "the result holds NaN, though no input does: infinities made it"
+                              : found + " is NaN; what it reaches is NaN");
+}
+
+LayerRecord resolve(const LayerRequest& request, const LayerInputs& in, const RunContext& context) {
+  LayerRecord record{.request = request, .inputs = &in, .plan = {}, .isa = {}, .seconds = {}};
+  RunRequest& r = record.request.run;
+  r.dtype = in.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
+  if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
+  if (r.threads == 0) r.threads = context.cores;
+  const bool is_tiled = r.engine == EngineChoice::tiled;
+  if (!is_tiled && !r.isa.empty())
+    throw Error(Status::usage, "--isa chooses the vector instructions of the tiled engine; the reference engine has none");
+  record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
+  // What was decided for the first layer.
+  const StackedLayer& layer = in.layers.front();
+  r.heads = layer.heads.heads;
+  r.kv_heads = layer.heads.kv_heads;
+  r.attention = layer.self;
+  if (layer.self.rope != RopePairing::none) {
+    r.rope_base = layer.self.rope_base;
+    if (layer.self.rope_scaling.kind != RopeScaling::Kind::none) r.rope_scaling = layer.self.rope_scaling;
+  }
+  record.request.norm = layer.order;
+  record.request.norm_epsilon = layer.parameters.attention_norm.epsilon;
+  record.request.activation = layer.activation;
+  return record;
+}
+
+/// T computes, D is what goes out.
+template <class T, class D>
+void compute(const LayerRecord& record, const LayerInputs& in, const RunContext& context, Workspace& workspace, Outputs& files) {
+  const RunRequest& request = record.request.run;
+  D* output = nullptr;
+  if (!record.plan.outputs.empty() && record.plan.outputs.front().role == "output") {
+    const OutputPlan& p = record.plan.outputs.front();
+    const FileName name = FileName::parse_output(p.file);
+    WriteOptions options;
+    options.deflate = request.writing.deflate;
+    options.to = request.writing.to;
+    if (!in.x.ids.empty()) {
+      options.row_names = in.x.ids;
+      options.row_title = "query";
+      for (std::size_t i = 0; i < in.width(); ++i) options.column_names.push_back(std::to_string(i));
+    }
+    output = reinterpret_cast<D*>(files.add(name, p.role, p.dtype, p.shape, options));
+  }
+  LayerWalk<T, D> walk(record.request, in, context, workspace, files);
+  const Array& rows = walk.run();
+  if (output != nullptr) {
+    const auto values = rows.values<T>();
+    for (std::size_t i = 0; i < values.size(); ++i) output[i] = static_cast<D>(values[i]);
+  }
+  announce_nan(rows, in, record.request, context.reporter);
+}
+
+void compute_as_decided(const LayerRecord& record, const LayerInputs& in, const RunContext& context, Workspace& workspace,
+                        Outputs& files) {
+  if (workspace.type() == DType::f32) {
+    compute<float, float>(record, in, context, workspace, files);
+  } else if (in.compute == DType::f64) {
+    compute<double, double>(record, in, context, workspace, files);
+  } else {
+    compute<double, float>(record, in, context, workspace, files);
+  }
+}
+
+}  // namespace
+
+void run_layers(const LayerRequest& request, const RunContext& context) {
+  const Clock::time_point start = Clock::now();
+  const LayerInputs in = read_layer_inputs(request, context.reporter);
+  LayerRecord record = resolve(request, in, context);
+  const bool is_tiled = record.request.run.engine == EngineChoice::tiled;
+  Workspace workspace(is_tiled ? in.compute : DType::f64);
+  record.plan = plan_layers(record.request, in, workspace);
+  if (request.run.dry_run) {
+    const double seconds =
+        expected_seconds(record.plan.first, record.plan.estimate.flops, workspace.type(), is_tiled, record.request.run.threads);
+    context.print(layer_plan_text(record, seconds));
+  }
+  check_memory(record);
+  if (request.run.dry_run) return;
+
+  // Both are opened before the work starts, so that a missing folder is said now.
+  Outputs files(context.temporary_folder);
+  Outputs report;
+  if (!request.run.report.empty())
+    report.add_text(FileName::parse_output(request.run.report),
+                    [&record](Outputs::TextSink& sink) { sink.write(layer_report_json(record)); });
+  if (is_tiled) (void)model::Blas::get();  // loading a library is no part of the work
+  record.seconds.read = seconds_since(start);
+  const Clock::time_point computing = Clock::now();
+  compute_as_decided(record, in, context, workspace, files);
+  files.require_distinct_from(report);
+  record.seconds.attend = seconds_since(computing);
+  const Clock::time_point writing = Clock::now();
+  std::vector<Loaded> read;
+  for (const auto& file : in.files) read.push_back(file.second);
+  verify_inputs_unchanged(read);
+  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
+  if (context.writing) context.writing();
+  files.commit();
+  record.seconds.write = seconds_since(writing);
+  record.seconds.total = seconds_since(start);
+  report.commit();
+}
+
+}  // namespace attn::request
