@@ -5,6 +5,7 @@
 #include "request/layer_report.hpp"
 #include "request/layer_walk.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -107,30 +108,43 @@ LayerRecord resolve(const LayerRequest& request, const LayerInputs& in, const Ru
   return record;
 }
 
+const OutputPlan* find_output(const LayerRecord& record, const char* role) {
+  const auto at = std::ranges::find(record.plan.outputs, role, &OutputPlan::role);
+  return at == record.plan.outputs.end() ? nullptr : &*at;
+}
+
+/// The memory of an output with one row for each row that goes in; null when it is not written.
+template <class D>
+D* add_rows_output(const LayerRecord& record, const char* role, std::vector<std::string> columns, Outputs& files) {
+  const OutputPlan* p = find_output(record, role);
+  if (p == nullptr) return nullptr;
+  const FileName name = FileName::parse_output(p->file);
+  const RunInputs& x = record.inputs->x;
+  WriteOptions options;
+  options.deflate = record.request.run.writing.deflate;
+  if (p->role == "output" || name.is_standard_stream()) options.to = record.request.run.writing.to;
+  if (!x.ids.empty()) {
+    options.row_names = x.ids;
+    options.row_title = "query";
+    options.column_names = std::move(columns);
+  }
+  return reinterpret_cast<D*>(files.add(name, p->role, p->dtype, p->shape, options));
+}
+
 /// T computes, D is what goes out.
 template <class T, class D>
 void compute(const LayerRecord& record, const LayerInputs& in, const RunContext& context, Workspace& workspace, Outputs& files) {
-  const RunRequest& request = record.request.run;
-  D* output = nullptr;
-  if (!record.plan.outputs.empty() && record.plan.outputs.front().role == "output") {
-    const OutputPlan& p = record.plan.outputs.front();
-    const FileName name = FileName::parse_output(p.file);
-    WriteOptions options;
-    options.deflate = request.writing.deflate;
-    options.to = request.writing.to;
-    if (!in.x.ids.empty()) {
-      options.row_names = in.x.ids;
-      options.row_title = "query";
-      for (std::size_t i = 0; i < in.width(); ++i) options.column_names.push_back(std::to_string(i));
-    }
-    output = reinterpret_cast<D*>(files.add(name, p.role, p.dtype, p.shape, options));
-  }
+  std::vector<std::string> features;
+  for (std::size_t i = 0; i < in.width(); ++i) features.push_back(std::to_string(i));
+  D* const output = add_rows_output<D>(record, "output", std::move(features), files);
+  D* const flow = add_rows_output<D>(record, "rollout", in.x.ids, files);
   LayerWalk<T, D> walk(record.request, in, context, workspace, files);
+  analysis::Rollout rollout(record.plan.dims.batch, record.plan.dims.q_len);
+  if (flow != nullptr) walk.follow(rollout);
   const Array& rows = walk.run();
-  if (output != nullptr) {
-    const auto values = rows.values<T>();
-    for (std::size_t i = 0; i < values.size(); ++i) output[i] = static_cast<D>(values[i]);
-  }
+  const auto to_output = [](auto number) { return static_cast<D>(number); };
+  if (output != nullptr) std::ranges::transform(rows.values<T>(), output, to_output);
+  if (flow != nullptr) std::ranges::transform(rollout.flow(), flow, to_output);
   announce_nan(rows, in, record.request, context.reporter);
 }
 

@@ -50,7 +50,7 @@ void add_frame(const LayerRequest& request, const AttentionFrame& frame, const W
   RunInputs bare = frame.inputs;
   bare.files.clear();
   const Estimate e = estimate(frame.plan, bare, workspace.type(), is_tiled, request.run.threads, 0);
-  plan.estimate.working_bytes = std::max(plan.estimate.working_bytes, e.working_bytes);
+  plan.attention_bytes = std::max(plan.attention_bytes, e.working_bytes);
   plan.estimate.visible_pairs += e.visible_pairs;
   plan.estimate.flops += e.flops;
   const auto rows = static_cast<double>(rows_of(*frame.query));
@@ -118,6 +118,13 @@ LayerPlan plan_layers(const LayerRequest& request, const LayerInputs& in, Worksp
   LayerPlan plan;
   if (!request.run.output.empty() && request.run.output != "none")
     plan.outputs.push_back({.role = "output", .file = request.run.output, .shape = in.rows().shape(), .dtype = in.compute});
+  if (!request.rollout.empty() && request.rollout != "none") {
+    const Shape& x = in.rows().shape();
+    const Shape shape = with_width(x, x[x.size() - 2]);
+    plan.outputs.push_back({.role = "rollout", .file = request.rollout, .shape = shape, .dtype = in.compute});
+    // Sums over heads, this layer's mixing and the product so far.
+    plan.estimate.working_bytes += 3 * element_count(shape) * sizeof(double);
+  }
   const auto rows = static_cast<double>(rows_of(in.rows()));
   std::size_t widest = in.width();
   for (const StackedLayer& layer : in.layers) {
@@ -138,7 +145,7 @@ LayerPlan plan_layers(const LayerRequest& request, const LayerInputs& in, Worksp
     plan.estimate.output_bytes += element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
   // The rows, their norm, what a part adds, the heads side by side, and the feed-forward network.
   const std::uint64_t numbers = rows_of(in.rows()) * (4 * in.width() + widest);
-  plan.estimate.working_bytes += workspace.bytes() + numbers * item_size(workspace.type());
+  plan.estimate.working_bytes += plan.attention_bytes + workspace.bytes() + numbers * item_size(workspace.type());
   return plan;
 }
 

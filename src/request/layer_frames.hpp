@@ -50,8 +50,8 @@ struct LayerPlan {
   engine::Dims dims;                ///< of the first self-attention
   std::vector<OutputPlan> outputs;  ///< the rows that come out first, when they are written
   Estimate estimate;
-  double attention_flops = 0;
-  engine::Plan first;  ///< the first self-attention
+  std::uint64_t attention_bytes = 0;  ///< what the largest attention takes beside the workspace
+  engine::Plan first;                 ///< the first self-attention
 };
 
 /// Throws Error(usage) and Error(data) for everything that is wrong with shapes, options and output files.

@@ -25,6 +25,10 @@ void check_layer_arguments(const LayerRequest& r) {
     throw Error(Status::usage, "--cross-weights goes with --memory: a layer without one has no cross-attention");
   if (has_memory && FileName::parse(r.run.input).is_standard_stream() && FileName::parse(r.memory).is_standard_stream())
     throw Error(Status::usage, "only one input may be standard input");
+  if (has_memory && !r.rollout.empty())
+    throw Error(Status::usage, "--rollout follows self-attention from row to row: it has no meaning with --memory");
+  if (!r.rollout.empty() && r.run.attention.normalize == Normalizer::none)
+    throw Error(Status::usage, "--rollout needs weights that are shares of one: --normalize none has no such");
   if (r.norm_epsilon && !(*r.norm_epsilon >= 0 && std::isfinite(*r.norm_epsilon)))
     throw Error(Status::usage, "--norm-eps must be a number from 0");
 }

@@ -25,6 +25,7 @@ struct LayerRequest {
   std::string memory;          ///< what the cross-attention of a decoder looks at
   std::string memory_lengths;  ///< a list or a file
   std::string cross_weights;
+  std::string rollout;
 
   CommonSettings common;
 };

@@ -105,6 +105,8 @@ void LayerWalk<T, D>::attend(const StackedLayer& layer, bool is_cross, const Arr
   std::vector<engine::Observer<T>*> observers = outputs.observers();
   observers.push_back(&writer);
   observers.push_back(&empty);
+  std::optional<analysis::HeadSum<T>> head_sum;
+  if (rollout_ != nullptr && !is_cross) observers.push_back(&head_sum.emplace(frame.plan));
   engine::Execution execution = execution_;
   if (in_.layers.size() == 1 && !is_cross) execution.progress = context_.progress;
   if (request_.run.engine == EngineChoice::tiled) {
@@ -112,6 +114,7 @@ void LayerWalk<T, D>::attend(const StackedLayer& layer, bool is_cross, const Arr
   } else if constexpr (std::is_same_v<T, double>) {
     engine::run_reference(frame.plan, operands, observers, execution);
   }
+  if (head_sum) rollout_->add(*head_sum, arithmetic_, execution_);
   announce(layer, frame, empty.count(), findings.zero_queries + findings.zero_keys);
   model::apply_linear(frame.parameters->output, heads, "heads", out, arithmetic_, execution_);
 }

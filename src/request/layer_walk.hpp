@@ -1,6 +1,7 @@
 // The computation of a stack of layers: norms, attentions, feed-forward networks and the sums between them.
 #pragma once
 
+#include "analysis/rollout.hpp"
 #include "engine/engine.hpp"
 #include "model/linear.hpp"
 #include "request/layer_frames.hpp"
@@ -21,6 +22,8 @@ class LayerWalk {
  public:
   /// All of them must outlive the walk; `request` has its engine and threads resolved.
   LayerWalk(const LayerRequest& request, const LayerInputs& in, const RunContext& context, Workspace& workspace, Outputs& files);
+  /// Follows the rows through all self-attentions; to be called before run().
+  void follow(analysis::Rollout& rollout) noexcept { rollout_ = &rollout; }
 
   /// Computes all layers and returns the rows that come out: an array of T shaped as the rows that went in, which lives in the
   /// workspace.
@@ -45,6 +48,7 @@ class LayerWalk {
   Outputs& files_;
   engine::Execution execution_;
   model::Arithmetic arithmetic_;
+  analysis::Rollout* rollout_ = nullptr;
   std::size_t rows_;
   std::size_t width_;
 };

@@ -83,7 +83,6 @@ void check_equal(const Array& got, const Array& expected, double tolerance) {
 Words writing(const Words& names) {
   Words words;
   for (const std::string& name : names) {
-    if (name == "rollout") continue;
     if (name.starts_with("weights") && name != "weights") {
       if (name == "weights0") words = joined(words, {"--weights", "weights{}.npy"});
     } else {
@@ -124,7 +123,6 @@ TEST_CASE("each naming scheme and kind of layer computes what PyTorch computes")
       const std::vector<std::string> warnings = run_layers_inside(words);
       CHECK_MESSAGE(warnings.empty(), warnings.front());
       for (const std::string& array : expected) {
-        if (array == "rollout") continue;
         CAPTURE(array);
         check_equal(load(array + ".npy"), load(kFolder + name + "/io.npz:expected_" + array), engine.tolerance);
       }
@@ -231,7 +229,10 @@ TEST_CASE("what is wrong with a layer is an error of the data") {
   Words other = words_of(decoder);
   *(std::ranges::find(other, "--memory") + 1) = kFolder + "llama/io.npz:x";
   refused(other, Status::data, "takes a memory of 12");
+  refused(joined(words_of(named("torch-decoder")), {"--rollout", "r.npy"}), Status::usage, "no meaning with --memory");
   const Words stack = words_of(named("stack"));
+  refused(joined(stack, {"--rollout", "r.npy", "--normalize", "none"}), Status::usage, "shares of one");
+  refused(joined(stack, {"--rollout", "y.npy"}), Status::usage, "y.npy");
   refused(joined(stack, {"--weights", "w.npy"}), Status::usage, "3 layers cannot all write 'w.npy'");
   refused(joined(stack, {"--layers", "2..0"}), Status::usage, "is empty");
   refused(joined(stack, {"--layers", "0..x"}), Status::usage, "no numbers of layers");
@@ -254,6 +255,28 @@ TEST_CASE("layers of a stack can be named and ordered") {
   last.front() = "two.npy";
   (void)run_layers_inside(last);
   CHECK(read_file("three.npy") == read_file("all.npy"));
+}
+
+TEST_CASE("rollout: shares of one, for every row, and nothing from padding") {
+  const Json entry = named("stack");
+  const Place place;
+  for (const char* layers : {"0", "0..2", "2,1,0,0"}) {
+    CAPTURE(layers);
+    (void)run_layers_inside(joined(arguments_of(entry), {"--params-prefix", "encoder.layers", "--layers", layers, "--rollout",
+                                                         "r.npy", "-o", "none", "--dtype", "f64"}));
+    const Array flow = load("r.npy");
+    REQUIRE(flow.shape() == Shape{2, 6, 6});
+    for (std::size_t row = 0; row < 12; ++row) {
+      double sum = 0;
+      for (std::size_t j = 0; j < 6; ++j) sum += flow.at_flat(row * 6 + j);
+      CHECK(std::abs(sum - 1) <= 1e-12);
+    }
+    // The second entry has four rows.
+    for (std::size_t i = 0; i < 4; ++i) {
+      for (std::size_t j = 4; j < 6; ++j) CHECK(flow.at_flat((6 + i) * 6 + j) == 0);
+    }
+    fs::remove("r.npy");
+  }
 }
 
 TEST_CASE("MiniLM: the output of a real layer") {
