@@ -78,6 +78,9 @@ void read_rows(const LayerRequest& request, DType compute, LayerInputs& in, Repo
 /// [length, width] or [batch, length, width] rows of `width` numbers.
 void check_rows(engine::NamedArray& rows, std::size_t width, const char* what, const std::string& parameters) {
   const Shape& shape = rows.array.shape();
+  if (shape.empty())
+    throw Error(Status::data,
+                fmt::format("{} is a single number: a layer takes [length, width] or [batch, length, width]", rows.name));
   if (shape.size() > 3)
     throw Error(Status::data, fmt::format("{} {} has heads already: a layer takes [length, width] or [batch, length, width]",
                                           rows.name, to_string(shape)));
@@ -224,10 +227,12 @@ LayerInputs read_layer_inputs(const LayerRequest& request, Reporter& reporter) {
   check_memory_is_used(request, in);
   const bool doubles = request.run.dtype == ComputeType::automatic && holds_double(in);
   read_rows(request, doubles ? DType::f64 : DType::f32, in, reporter);
+  in.x.inputs.query.name = "rows " + request.run.input;
   check_rows(in.x.inputs.query, in.width(), "rows", in.parameter_file);
   in.x.inputs.key = in.x.inputs.value = in.x.inputs.query;
   in.files = in.x.files;
   if (in.memory) {
+    in.memory->inputs.query.name = "memory " + request.memory;
     for (const StackedLayer& layer : in.layers)
       check_rows(in.memory->inputs.query, layer.parameters.set.cross->key.in, "a memory", in.parameter_file);
     for (auto& [role, loaded] : in.memory->files) {

@@ -182,6 +182,34 @@ TEST_CASE("what stands at padded positions never reaches the others") {
   }
 }
 
+TEST_CASE("layers of no rows, one row, one dimension, half precision and integers") {
+  const Place place;
+  const auto words = [](const std::string& x) {
+    Words all = words_of(named("torch-encoder-no-bias"));
+    all.front() = x;
+    return joined(all, {"-o", "y.npy", "--weights", "w.npy", "--rollout", "r.npy"});
+  };
+  const auto shapes_of = [&](const Array& x, const Shape& y, const Shape& w, const Shape& r) {
+    CAPTURE(to_string(x.shape()));
+    write_array({"x.npy", {}}, x, {});
+    (void)run_layers_inside(words("x.npy"));
+    CHECK(load("y.npy").shape() == y);
+    CHECK(load("w.npy").shape() == w);
+    CHECK(load("r.npy").shape() == r);
+    for (const char* file : {"y.npy", "w.npy", "r.npy"}) fs::remove(file);
+  };
+  shapes_of(Array(DType::f32, {0, 12}), {0, 12}, {3, 0, 0}, {0, 0});
+  shapes_of(Array(DType::f32, {0, 5, 12}), {0, 5, 12}, {0, 3, 5, 5}, {0, 5, 5});
+  shapes_of(Array(DType::f32, {1, 12}), {1, 12}, {3, 1, 1}, {1, 1});
+  shapes_of(Array(DType::f32, {12}), {1, 12}, {3, 1, 1}, {1, 1});
+  shapes_of(Array(DType::f16, {2, 97, 12}), {2, 97, 12}, {2, 3, 97, 97}, {2, 97, 97});
+  shapes_of(Array(DType::i32, {5, 12}), {5, 12}, {3, 5, 5}, {5, 5});
+  write_array({"four.npy", {}}, Array(DType::f32, {1, 2, 3, 12}), {});
+  refused(words(fs::absolute("four.npy").string()), Status::data, "has heads already");
+  write_array({"scalar.npy", {}}, Array(DType::f32, Shape{}), {});
+  refused(words(fs::absolute("scalar.npy").string()), Status::data, "a single number");
+}
+
 TEST_CASE("a NaN that is no padding is announced, or refused") {
   const Json entry = named("torch-encoder");
   const Place place;
