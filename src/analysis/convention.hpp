@@ -68,7 +68,7 @@ class ConventionRows {
   void load(std::size_t b, std::size_t h, HeadRows& rows) const;
   void logits(std::size_t b, std::size_t h, std::size_t i, HeadRows& rows, std::vector<double>& out) const;
   void normalize_over_others(std::size_t b, std::size_t h, std::size_t i);
-  void add_to_columns(const std::vector<double>& logits);
+  void add_to_columns(const std::vector<double>& x);
   void combine(std::size_t b, std::size_t h, std::size_t i);
   [[nodiscard]] std::size_t kv_head(std::size_t h) const noexcept;
 

@@ -77,7 +77,7 @@ class ErrorBound {
   /// The bound of a query from its log-sum-exp and its row of extended outputs; writes the bounds of its `value_dim` outputs.
   /// `query` is as the scores take it, `residual` is empty or the query that is added.
   [[nodiscard]] RowBound row(std::size_t batch, std::size_t head, std::size_t i, const double* query,
-                             std::span<const double> residual, double log_sum_exp, const double* extended, double* bounds) const;
+                             std::span<const double> residual, double lse, const double* extended, double* bounds) const;
   /// The bound of a row's log-sum-exp.
   [[nodiscard]] double log_sum_exp(const RowBound& row, double value, std::size_t batch, std::size_t head, std::size_t i) const;
   /// The bound of one weight.

@@ -29,7 +29,7 @@ Shape squeezed(const Shape& shape) {
 std::vector<OutputPlan> expected_outputs(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
   // A name that is no regular file: nothing is written, and a claim may well be one of the inputs.
   const auto wanted = [](const std::string& claim) { return std::string(claim.empty() ? "none" : "/dev/null"); };
-  RunRequest run = r;
+  RunRequest run = static_cast<const RunRequest&>(r);
   run.output = wanted(r.claim);
   run.weights = wanted(r.claim_weights);
   run.lse = wanted(r.claim_lse);
@@ -110,7 +110,13 @@ bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::
   wide.dims.value_dim = value_width;
   const std::uint64_t copies = std::uint64_t{sizeof(double)} * plan.dims.batch * plan.dims.kv_heads * plan.dims.kv_len *
                                (value_width + plan.dims.head_dim);
-  RunRecord record{.request = r, .inputs = &inputs, .plan = &plan, .outputs = {}, .estimate = {}, .isa = {}, .seconds = {}};
+  RunRecord record{.request = static_cast<const RunRequest&>(r),
+                   .inputs = &inputs,
+                   .plan = &plan,
+                   .outputs = {},
+                   .estimate = {},
+                   .isa = {},
+                   .seconds = {}};
   record.estimate = estimate(wide, inputs, DType::f64, is_tiled, r.threads, copies);
   record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
   if (r.dry_run) context.print(plan_text(record, expected_seconds(wide, record.estimate.flops, DType::f64, is_tiled, r.threads)));
