@@ -15,15 +15,17 @@ namespace {
 constexpr double kDeviations = 4;
 /// Units that an exponential may be off: fast vector versions in use claim 20 units in the last place.
 constexpr double kExponential = 40;
+/// Units that an angle of RoPE may be off.
+constexpr double kTurning = 4;
 
 double root(double x) { return std::sqrt(std::max(x, 0.0)); }
 
 ScoreForm operator*(double factor, ScoreForm f) {
-  return {f.constant * factor, f.two * factor, f.four * factor, f.square * factor, f.turn * factor};
+  return {f.constant * factor, f.two * factor, f.four * factor, f.square * factor, f.moved * factor};
 }
 
 ScoreForm operator+(const ScoreForm& a, const ScoreForm& b) {
-  return {a.constant + b.constant, a.two + b.two, a.four + b.four, a.square + b.square, a.turn + b.turn};
+  return {a.constant + b.constant, a.two + b.two, a.four + b.four, a.square + b.square, a.moved + b.moved};
 }
 
 /// |x|_2 and |x|_4.
@@ -34,7 +36,7 @@ KeySize size_of(const double* x, std::size_t dim) {
     squares += x[d] * x[d];
     fourths += x[d] * x[d] * (x[d] * x[d]);
   }
-  return {.two = std::sqrt(squares), .four = std::sqrt(std::sqrt(fourths)), .turn = 0};
+  return {.two = std::sqrt(squares), .four = std::sqrt(std::sqrt(fourths)), .moved = 0};
 }
 
 bool is_distance(Score score) { return score == Score::euclidean || score == Score::sqeuclidean; }
@@ -68,7 +70,7 @@ double largest_bias(const engine::Plan& plan) {
 }  // namespace
 
 double KeyMoments::root_mean_square(const ScoreForm& f) const noexcept {
-  return f.constant * root(weight) + f.two * root(two) + f.four * root(four) + f.square * root(square) + f.turn * root(turn);
+  return f.constant * root(weight) + f.two * root(two) + f.four * root(four) + f.square * root(square) + f.moved * root(moved);
 }
 
 void KeyMoments::add(const KeySize& key) noexcept {
@@ -76,12 +78,12 @@ void KeyMoments::add(const KeySize& key) noexcept {
   two += key.two * key.two;
   four += key.four * key.four;
   square += key.two * key.two * (key.two * key.two);
-  turn += key.turn * key.turn;
+  moved += key.moved * key.moved;
 }
 
 ErrorBound::ErrorBound(const engine::Plan& plan, const engine::Inputs& inputs, const engine::Operands<double>& operands,
-                       const Budget& budget)
-    : plan_(plan), budget_(budget), largest_bias_(analysis::largest_bias(plan)) {
+                       const Budget& budget, ProjectedErrors projected)
+    : plan_(plan), budget_(budget), largest_bias_(analysis::largest_bias(plan)), projected_(std::move(projected)) {
   const auto rounded = [&](const engine::NamedArray& input) { return input.given() && !is_representable(input.array, budget); };
   query_is_rounded_ = rounded(inputs.query);
   value_is_rounded_ = rounded(inputs.value) || rounded(inputs.past_value);
@@ -96,11 +98,6 @@ ErrorBound::ErrorBound(const engine::Plan& plan, const engine::Inputs& inputs, c
     const std::size_t dim = plan.options.rope_dim == 0 ? plan.dims.head_dim : plan.options.rope_dim;
     for (std::size_t m = 0; m < dim / 2; ++m)
       frequency_.push_back(std::pow(plan.options.rope_base, -2.0 * static_cast<double>(m) / static_cast<double>(dim)));
-    double last = static_cast<double>(plan.dims.kv_len);
-    for (std::size_t b = 0; b < plan.dims.batch; ++b)
-      last = std::max({last, std::abs(static_cast<double>(plan.position(b, 0))),
-                       std::abs(static_cast<double>(plan.position(b, plan.dims.q_len)))});
-    largest_turn_ = last;
   }
   measure_keys(operands);
 }
@@ -121,7 +118,9 @@ void ErrorBound::measure_keys(const engine::Operands<double>& operands) {
       const std::size_t b = row / d.kv_heads;
       const double* k = operands.key.rows(b, row % d.kv_heads, j, 1, key.data()).data;
       KeySize& size = keys_[at] = size_of(k, d.head_dim);
-      size.turn = turn_of(k, static_cast<std::int64_t>(j));
+      // An angle is position * frequency, both rounded, and the frequency is a power.
+      size.moved =
+          kTurning * budget_.sum * turn_of(k, static_cast<std::int64_t>(j)) + projected_.at(projected_.key, row, j, d.kv_len);
       operands.value.make(b, row % d.kv_heads, j, 1, out);
       for (std::size_t c = 0; c < d.value_dim; ++c) {
         const double v = out[c];
@@ -132,12 +131,14 @@ void ErrorBound::measure_keys(const engine::Operands<double>& operands) {
       }
       KeyMoments own;
       own.add(size);
-      const double measures[] = {own.weight, own.two, own.four, own.square, own.turn};
+      own.value = std::pow(projected_.at(projected_.value, row, j, d.kv_len), 2);
+      const double measures[] = {own.weight, own.two, own.four, own.square, own.moved, own.value};
       std::ranges::copy(measures, out + 2 * d.value_dim);
       if (!std::isfinite(own.square) || !std::isfinite(own.four)) continue;
       head.sum.add(size);
+      head.sum.value += own.value;
       head.largest = {std::max(head.largest.two, size.two), std::max(head.largest.four, size.four),
-                      std::max(head.largest.turn, size.turn)};
+                      std::max(head.largest.moved, size.moved)};
     }
     for (double& length : head.value_length) length = std::sqrt(length);
   }
@@ -161,31 +162,32 @@ double ErrorBound::summing(double n) const noexcept {
   return x < 1 ? x / (1 - x) : std::numeric_limits<double>::infinity();
 }
 
-ErrorBound::Logits ErrorBound::logits_of(const double* query, std::int64_t position, const KeyMoments& seen, const Head& head,
-                                         double n, double log_sum_exp) const {
+ErrorBound::Logits ErrorBound::logits_of(const double* query, double moved, const KeyMoments& seen, const Head& head, double n,
+                                         double log_sum_exp) const {
   const AttentionOptions& o = plan_.options;
   const KeySize q = size_of(query, plan_.dims.head_dim);
   const double factor = std::abs(plan_.factor);
-  const double turning = 4 * budget_.sum;  // an angle is position * frequency, both rounded, and the frequency is a power
   // Products and squares are summed over head_dim; a norm is one more such sum.
   const double sums = summing(static_cast<double>(plan_.dims.head_dim)) * (o.score == Score::cosine ? 2 : 1) +
                       (o.softcap > 0 ? 8 : 4) * budget_.sum + (budget_.cuts ? 2 * budget_.operand : 0);
   Logits l;
   if (is_distance(o.score)) {
-    const double rows = roundings_ * budget_.operand + 2 * turning * largest_turn_;
+    const double rows = roundings_ * budget_.operand;
     if (o.score == Score::euclidean) {
       l.size = {.constant = factor * q.two, .two = factor};
-      l.error = (sums + rows) * l.size;
+      l.error = (sums + rows) * l.size + ScoreForm{.constant = factor * moved, .moved = factor};
     } else {
+      // (|q| + |k|)^2 grows by twice (|q| + |k|) times what both are off by.
+      const double both = 2 * factor * (moved + head.largest.moved);
       l.size = {.constant = factor * q.two * q.two, .two = 2 * factor * q.two, .square = factor};
-      l.error = (sums + 2 * rows) * l.size;
+      l.error = (sums + 2 * rows) * l.size + ScoreForm{.constant = both * q.two, .two = both};
     }
   } else {
     l.size = {.two = factor * q.two};
     l.error = sums * l.size;
     l.error.four = kDeviations * std::sqrt(roundings_) * budget_.operand * factor * q.four;
-    l.error.two += factor * turning * turn_of(query, position);
-    l.error.turn = factor * turning * q.two;
+    l.error.two += factor * moved;
+    l.error.moved = factor * q.two;
   }
   l.rms = seen.root_mean_square(l.error);
   l.score = seen.root_mean_square(l.size);
@@ -214,9 +216,11 @@ RowBound ErrorBound::row(std::size_t b, std::size_t h, std::size_t i, const doub
   KeyMoments seen = head.sum;
   if (kind != Normalizer::none) {
     const double* m = extended + 2 * dim;
-    seen = {m[0], m[1], m[2], m[3], m[4]};
+    seen = {m[0], m[1], m[2], m[3], m[4], m[5]};
   }
-  const Logits l = logits_of(query, plan_.position(b, i), seen, head, n, lse);
+  const double moved = kTurning * budget_.sum * turn_of(query, plan_.position(b, i)) +
+                       projected_.at(projected_.query, b * plan_.dims.heads + h, i, plan_.dims.q_len);
+  const Logits l = logits_of(query, moved, seen, head, n, lse);
   const Budget& u = budget_;
   const double kept_scores = 2 + (plan_.options.softcap > 0 ? 2 : 0);
   const double kept = u.stored * (kept_scores + (has_bias_ ? 1 : 0));
@@ -231,6 +235,7 @@ RowBound ErrorBound::row(std::size_t b, std::size_t h, std::size_t i, const doub
   row.scale = sums_to_one ? summing(n) + 8 * u.sum : 0;
   const double from_scores = std::min(row.factor * row.score, 1e300);
   const double per_weight = 2 * u.stored + summing(n) + (u.cuts ? u.operand : 0) + (value_is_rounded_ ? u.operand : 0);
+  const double off = (kind == Normalizer::none ? l.logit : root(seen.weight)) * root(seen.value);
   for (std::size_t c = 0; c < dim; ++c) {
     const double y = extended[c];
     const double squares = kind == Normalizer::none ? 0 : root(extended[dim + c]);
@@ -238,9 +243,9 @@ RowBound ErrorBound::row(std::size_t b, std::size_t h, std::size_t i, const doub
     const double spread = kind == Normalizer::none ? head.value_length[c]
                           : sums_to_one            ? root(extended[dim + c] - y * y)
                                                    : squares;
-    double moved = from_scores * spread;
-    if (sums_to_one) moved = std::min(moved, std::abs(y) + head.value);
-    bounds[c] = moved + row.scale * std::abs(y) + per_weight * magnitude + u.stored * std::abs(y) +
+    double changed = from_scores * spread;
+    if (sums_to_one) changed = std::min(changed, std::abs(y) + head.value);
+    bounds[c] = changed + off + row.scale * std::abs(y) + per_weight * magnitude + u.stored * std::abs(y) +
                 u.tiny * (kDeviations * std::sqrt(n) * head.value + 1);
     if (!residual.empty())
       bounds[c] += u.stored * std::abs(y + residual[c]) + (query_is_rounded_ ? u.operand * std::abs(residual[c]) : 0);

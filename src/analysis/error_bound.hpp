@@ -2,6 +2,7 @@
 #pragma once
 
 #include "analysis/budget.hpp"
+#include "analysis/projection_error.hpp"
 #include "engine/inputs.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
@@ -14,33 +15,34 @@ namespace attn::analysis {
 
 /// What the bound needs to know of one key: how large it is, by the measures that errors of its scores grow with.
 struct KeySize {
-  double two = 0;   ///< |k|_2
-  double four = 0;  ///< |k|_4, the fourth root of the sum of fourth powers
-  double turn = 0;  ///< with RoPE, the Euclidean length of (angle * feature pair): what an error of the angles moves
+  double two = 0;    ///< |k|_2
+  double four = 0;   ///< |k|_4, the fourth root of the sum of fourth powers
+  double moved = 0;  ///< Euclidean length of what the key may be off by: RoPE's angles, its projection
 };
 
-/// c0 + c1 |k|_2 + c2 |k|_4 + c3 |k|_2^2 + c4 turn(k) with coefficients of one query: an error, or a size, of its score with key
+/// c0 + c1 |k|_2 + c2 |k|_4 + c3 |k|_2^2 + c4 moved(k) with coefficients of one query: an error, or a size, of its score with key
 /// k.
 struct ScoreForm {
   double constant = 0;
   double two = 0;
   double four = 0;
   double square = 0;
-  double turn = 0;
+  double moved = 0;
 
   [[nodiscard]] double at(const KeySize& key) const noexcept {
-    return constant + two * key.two + four * key.four + square * key.two * key.two + turn * key.turn;
+    return constant + two * key.two + four * key.four + square * key.two * key.two + moved * key.moved;
   }
 };
 
 /// Mean squares (under some weights) of the measures in a ScoreForm, and the sum of these weights.
 struct KeyMoments {
-  static constexpr std::size_t count = 5;
+  static constexpr std::size_t count = 6;
   double weight = 0;
   double two = 0;     ///< of |k|_2^2
   double four = 0;    ///< of |k|_4^2
   double square = 0;  ///< of |k|_2^4
-  double turn = 0;    ///< of turn^2
+  double moved = 0;   ///< of moved^2
+  double value = 0;   ///< of what a feature of the value may be off by, squared
 
   /// An upper bound of the root of the weighted sum of squares of `form` (Minkowski).
   [[nodiscard]] double root_mean_square(const ScoreForm& form) const noexcept;
@@ -64,9 +66,10 @@ struct RowBound {
 /// the weighted root mean squares of d and of v - y.
 class ErrorBound {
  public:
-  /// Everything must outlive the bound. `inputs` are asked only whether their numbers fit the precision.
+  /// Everything must outlive the bound. `inputs` are asked only whether their numbers fit the precision; `projected` says what
+  /// projections moved them by before.
   ErrorBound(const engine::Plan& plan, const engine::Inputs& inputs, const engine::Operands<double>& operands,
-             const Budget& budget);
+             const Budget& budget, ProjectedErrors projected = {});
 
   /// Columns that stand behind each value row in extended_values(): [v, v*v, the measures of KeyMoments].
   [[nodiscard]] std::size_t extended_dim() const noexcept { return 2 * plan_.dims.value_dim + KeyMoments::count; }
@@ -100,7 +103,7 @@ class ErrorBound {
   };
   void measure_keys(const engine::Operands<double>& operands);
   [[nodiscard]] double turn_of(const double* row, std::int64_t position) const;
-  [[nodiscard]] Logits logits_of(const double* query, std::int64_t position, const KeyMoments& seen, const Head& head, double n,
+  [[nodiscard]] Logits logits_of(const double* query, double moved, const KeyMoments& seen, const Head& head, double n,
                                  double log_sum_exp) const;
   [[nodiscard]] double summing(double n) const noexcept;
   [[nodiscard]] const Head& head(std::size_t batch, std::size_t head) const {
@@ -115,7 +118,7 @@ class ErrorBound {
   bool value_is_rounded_;
   bool query_is_rounded_;
   std::vector<double> frequency_;
-  double largest_turn_ = 0;  ///< largest |angle|
+  ProjectedErrors projected_;
   Array values_;
   std::vector<Head> heads_;    ///< [batch, kv_heads]
   std::vector<KeySize> keys_;  ///< [batch, kv_heads, kv_len]

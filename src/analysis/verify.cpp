@@ -19,16 +19,16 @@ void ClaimedArray::read(std::size_t first, std::size_t count, double* out) const
 }
 
 RowJudge::RowJudge(const engine::Plan& plan, const engine::Operands<double>& operands, const ErrorBound& bound,
-                   const ClaimedArray* output, Judgement* outputs, const ClaimedArray* lse, Judgement* log_sum_exps,
-                   bool keep_rows)
+                   const RowClaims& claims)
     : plan_(plan),
       operands_(operands),
       bound_(bound),
-      output_(output),
-      outputs_(outputs),
-      lse_(lse),
-      log_sum_exps_(log_sum_exps),
-      kept_(keep_rows ? plan.dims.batch * plan.dims.heads * plan.dims.q_len : 0) {}
+      claims_(claims),
+      kept_(claims.keep_rows ? plan.dims.batch * plan.dims.heads * plan.dims.q_len : 0) {
+  if (claims.heads == nullptr) return;
+  heads_output_ = claims.heads->output.mutable_values<double>().data();
+  heads_bounds_ = claims.heads->bounds.mutable_values<double>().data();
+}
 
 void RowJudge::rows(const engine::RowBlock<double>& block) {
   const engine::Dims& d = plan_.dims;
@@ -48,25 +48,37 @@ void RowJudge::rows(const engine::RowBlock<double>& block) {
     RowBound row = bound_.row(block.batch, block.head, i, q, added, lse, exact, bounds.data());
     row.is_empty = is_empty;
     if (!kept_.empty()) kept_[(block.batch * d.heads + block.head) * d.q_len + i] = row;
-    if (output_ != nullptr) judge_output(block.batch, block.head, i, exact, added, is_empty, bounds.data(), outputs);
-    if (lse_ == nullptr) continue;
-    const std::size_t at = lse_->first(block.batch, block.head, i);
+    if (claims_.output != nullptr) judge_output(block.batch, block.head, i, exact, added, is_empty, bounds.data(), outputs);
+    if (claims_.heads != nullptr) collect(block.batch, block.head, i, exact, is_empty, bounds.data());
+    if (claims_.lse == nullptr) continue;
+    const std::size_t at = claims_.lse->first(block.batch, block.head, i);
     double claimed = 0;
-    lse_->read(at, 1, &claimed);
+    claims_.lse->read(at, 1, &claimed);
     const double allowed = bound_.budget().absolute.value_or(bound_.log_sum_exp(row, lse, block.batch, block.head, i));
     log_sum_exps.take({.index = at, .claimed = claimed, .exact = lse, .bound = allowed});
   }
-  if (output_ != nullptr) outputs_->join(outputs);
-  if (lse_ != nullptr) log_sum_exps_->join(log_sum_exps);
+  if (claims_.output != nullptr) claims_.outputs->join(outputs);
+  if (claims_.lse != nullptr) claims_.log_sum_exps->join(log_sum_exps);
+}
+
+void RowJudge::collect(std::size_t b, std::size_t h, std::size_t i, const double* exact, bool is_empty,
+                       const double* bounds) const {
+  const RowStrides& strides = claims_.heads->strides;
+  const std::size_t first = b * strides.batch + h * strides.head + i * strides.query;
+  const bool is_nan = is_empty && plan_.options.empty_rows == Policy::nan;
+  for (std::size_t c = 0; c < plan_.dims.value_dim; ++c) {
+    heads_output_[first + c] = is_nan ? kNan : exact[c];
+    heads_bounds_[first + c] = bounds[c];
+  }
 }
 
 void RowJudge::judge_output(std::size_t b, std::size_t h, std::size_t i, const double* exact, std::span<const double> residual,
                             bool is_empty, const double* bounds, Tally& tally) const {
   const std::size_t dim = plan_.dims.value_dim;
   const bool expects_nan = is_empty && plan_.options.empty_rows == Policy::nan;
-  const std::size_t first = output_->first(b, h, i);
+  const std::size_t first = claims_.output->first(b, h, i);
   std::vector<double> claimed(dim);
-  output_->read(first, dim, claimed.data());
+  claims_.output->read(first, dim, claimed.data());
   for (std::size_t c = 0; c < dim; ++c) {
     if (expects_nan && std::isnan(claimed[c])) {
       tally.take_expected_nan();

@@ -28,12 +28,27 @@ struct ClaimedArray {
   void read(std::size_t first, std::size_t count, double* out) const;
 };
 
+/// Outputs of all heads with their bounds, [batch * q_len, heads * value_dim] of float64: what an output projection takes.
+struct HeadsOutput {
+  Array output;
+  Array bounds;
+  RowStrides strides;
+};
+
+/// Where the results of a walk over rows go. Null for what is not wanted; everything must outlive the walk.
+struct RowClaims {
+  const ClaimedArray* output = nullptr;
+  Judgement* outputs = nullptr;
+  const ClaimedArray* lse = nullptr;
+  Judgement* log_sum_exps = nullptr;
+  HeadsOutput* heads = nullptr;  ///< is filled
+  bool keep_rows = false;        ///< for PairJudge
+};
+
 /// Judges outputs and log-sum-exps in a walk over ErrorBound::extended_values(), and keeps the bounds of rows for PairJudge.
 class RowJudge : public engine::Observer<double> {
  public:
-  /// Null for what is not claimed. Everything must outlive the observer.
-  RowJudge(const engine::Plan& plan, const engine::Operands<double>& operands, const ErrorBound& bound,
-           const ClaimedArray* output, Judgement* outputs, const ClaimedArray* lse, Judgement* log_sum_exps, bool keep_rows);
+  RowJudge(const engine::Plan& plan, const engine::Operands<double>& operands, const ErrorBound& bound, const RowClaims& claims);
 
   [[nodiscard]] engine::Needs needs() const override { return {.output = true, .log_sum_exp = true}; }
   void rows(const engine::RowBlock<double>& block) override;
@@ -45,14 +60,14 @@ class RowJudge : public engine::Observer<double> {
  private:
   void judge_output(std::size_t b, std::size_t h, std::size_t i, const double* exact, std::span<const double> residual,
                     bool is_empty, const double* bounds, Tally& tally) const;
+  void collect(std::size_t b, std::size_t h, std::size_t i, const double* exact, bool is_empty, const double* bounds) const;
 
   const engine::Plan& plan_;
   const engine::Operands<double>& operands_;
   const ErrorBound& bound_;
-  const ClaimedArray* output_;
-  Judgement* outputs_;
-  const ClaimedArray* lse_;
-  Judgement* log_sum_exps_;
+  RowClaims claims_;
+  double* heads_output_ = nullptr;
+  double* heads_bounds_ = nullptr;
   std::vector<RowBound> kept_;
 };
 

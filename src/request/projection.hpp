@@ -46,6 +46,8 @@ class Projection {
   void project_output(const Array& heads_output, bool residual, D* output, const engine::Execution& execution,
                       model::Arithmetic arithmetic) const;
 
+  /// The rows of query (0), key (1) and value (2) as they came in, after take_over().
+  [[nodiscard]] const Array& input(std::size_t side) const { return sides_[side].rows.array; }
   [[nodiscard]] std::size_t output_width() const noexcept { return parameters_.set.output.out; }
   /// The first NaN among the parameters, as text; empty when there is none.
   [[nodiscard]] std::string first_nan() const;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -15,7 +16,6 @@ namespace attn::request {
 
 namespace {
 
-using analysis::ClaimedArray;
 using analysis::Judgement;
 using engine::Observer;
 
@@ -35,15 +35,66 @@ struct Work {
   }
 };
 
-const Claim* find(const std::vector<Claim>& claims, const char* what) {
-  const auto found = std::ranges::find(claims, what, &Claim::what);
-  return found == claims.end() ? nullptr : &*found;
+/// Room for the outputs of all heads side by side.
+analysis::HeadsOutput heads_output(const engine::Dims& d) {
+  const std::size_t width = d.heads * d.value_dim;
+  return {.output = Array(DType::f64, {d.batch * d.q_len, width}),
+          .bounds = Array(DType::f64, {d.batch * d.q_len, width}),
+          .strides = {.batch = d.q_len * width, .head = d.value_dim, .query = width}};
+}
+
+/// What the projections before attention may have moved its rows by.
+analysis::ProjectedErrors projected_errors(const Work& work, const analysis::Budget& budget) {
+  analysis::ProjectedErrors errors;
+  if (!work.inputs.projection || budget.absolute) return errors;
+  if (work.plan.options.score == Score::cosine)
+    throw Error(Status::usage, "the cosine of projected rows can only be judged by an absolute budget", "--budget 1e-5");
+  const Projection& p = *work.inputs.projection;
+  const model::AttentionParameters& w = p.parameters();
+  const engine::Inputs& in = work.inputs.inputs;
+  const engine::Dims& d = work.plan.dims;
+  using analysis::Extent;
+  errors.query = analysis::projected_errors(w.query, p.input(0), in.query.array, d.heads, Extent::length, budget);
+  errors.key = analysis::projected_errors(w.key, p.input(1), in.key.array, d.kv_heads, Extent::length, budget);
+  errors.value = analysis::projected_errors(w.value, p.input(2), in.value.array, d.kv_heads, Extent::feature, budget);
+  errors.past = in.past_key.given() ? in.past_key.array.shape()[2] : 0;
+  return errors;
+}
+
+/// The output behind its projection, with the bounds of what goes into it carried through.
+void judge_projected(const Work& work, const analysis::Budget& budget, const analysis::HeadsOutput& heads, const Claim& claim,
+                     Judgement& judgement) {
+  const Projection& projection = *work.inputs.projection;
+  const bool residual = work.request.attention.residual;
+  const auto arithmetic = arithmetic_of(work.request);
+  Array exact(DType::f64, {heads.output.shape()[0], projection.output_width()});
+  projection.project_output<double, double>(heads.output, residual, exact.mutable_values<double>().data(), work.execution,
+                                            arithmetic);
+  const Array bounds = budget.absolute ? Array(DType::f64, exact.shape())
+                                       : analysis::output_bounds(projection.parameters().output, heads.output, heads.bounds,
+                                                                 exact, budget, arithmetic, work.execution);
+  const bool nan_is_asked = work.plan.options.empty_rows == Policy::nan;
+  analysis::Tally tally;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double y = exact.values<double>()[i];
+    const double claimed = claim.array.array.at_flat(i);
+    double bound = bounds.values<double>()[i];
+    if (residual) {
+      const double query = std::abs(projection.input(0).at_flat(i));
+      bound += budget.stored * (std::abs(y) + query) + budget.operand * query;
+    }
+    if (nan_is_asked && std::isnan(y) && std::isnan(claimed))
+      tally.take_expected_nan();
+    else
+      tally.take({.index = i, .claimed = claimed, .exact = y, .bound = budget.absolute.value_or(bound)});
+  }
+  judgement.join(tally);
 }
 
 /// The walk over values that carry what bounds are made of, and a second one only where pairs are claimed.
 void judge(const Work& work, const analysis::Budget& budget, const std::vector<Claim>& claims,
            const std::vector<std::unique_ptr<Judgement>>& judgements, analysis::EmptyRows<double>& empty) {
-  const analysis::ErrorBound bound(work.plan, work.inputs.inputs, work.operands, budget);
+  const analysis::ErrorBound bound(work.plan, work.inputs.inputs, work.operands, budget, projected_errors(work, budget));
   engine::Plan extended_plan = work.plan;
   extended_plan.dims.value_dim = bound.extended_dim();
   engine::Operands<double> extended = work.operands;
@@ -54,56 +105,42 @@ void judge(const Work& work, const analysis::Budget& budget, const std::vector<C
                                   .row_stride = d.value_dim};
   extended.value = engine::RowSource<double>(rows, d.value_dim);
 
-  const auto judgement_of = [&](const Claim* claim) {
-    return claim == nullptr ? nullptr : judgements[static_cast<std::size_t>(claim - claims.data())].get();
+  const auto judgement_of = [&](const Claim& claim) {
+    return judgements[static_cast<std::size_t>(&claim - claims.data())].get();
   };
-  const Claim* output = find(claims, "output");
-  const Claim* weights = find(claims, "weights");
-  const Claim* lse = find(claims, "lse");
-  const Claim* row_output = output != nullptr && !output->is_rows ? output : nullptr;
-  const Claim* pair_output = output != nullptr && output->is_rows ? output : nullptr;
-  const auto array_of = [](const Claim* claim) { return claim == nullptr ? nullptr : &claim->array; };
-  const bool has_pairs = weights != nullptr || pair_output != nullptr;
-  analysis::RowJudge row_judge(work.plan, work.operands, bound, array_of(row_output), judgement_of(row_output), array_of(lse),
-                               judgement_of(lse), has_pairs);
+  analysis::RowClaims wanted;
+  analysis::HeadsOutput heads;
+  std::vector<const Claim*> pairs;
+  const Claim* projected = nullptr;
+  for (const Claim& claim : claims) {
+    if (claim.what == "lse") {
+      wanted.lse = &claim.array;
+      wanted.log_sum_exps = judgement_of(claim);
+    } else if (claim.what == "weights" || claim.is_rows) {
+      pairs.push_back(&claim);
+    } else if (work.inputs.projection) {
+      projected = &claim;
+      heads = heads_output(work.plan.dims);
+      wanted.heads = &heads;
+    } else {
+      wanted.output = &claim.array;
+      wanted.outputs = judgement_of(claim);
+    }
+  }
+  wanted.keep_rows = !pairs.empty();
+  analysis::RowJudge row_judge(work.plan, work.operands, bound, wanted);
   Observer<double>* const first[] = {&row_judge, &empty};
   work.walk(extended_plan, extended, first);
-  if (!has_pairs) return;
+  if (projected != nullptr) judge_projected(work, budget, heads, *projected, *judgement_of(*projected));
+  if (pairs.empty()) return;
   std::vector<std::unique_ptr<analysis::PairJudge>> pair_judges;
   std::vector<Observer<double>*> second;
-  for (const Claim* claim : {weights, pair_output}) {
-    if (claim == nullptr) continue;
+  for (const Claim* claim : pairs) {
     pair_judges.push_back(std::make_unique<analysis::PairJudge>(
-        work.plan, bound, row_judge, claim->array, claim->is_rows ? &work.operands.value : nullptr, *judgement_of(claim)));
+        work.plan, bound, row_judge, claim->array, claim->is_rows ? &work.operands.value : nullptr, *judgement_of(*claim)));
     second.push_back(pair_judges.back().get());
   }
   work.walk(work.plan, work.operands, second);
-}
-
-/// Through projections only an absolute budget is known: the output is computed as a run does and then judged.
-void judge_projected(const Work& work, const analysis::Budget& budget, const std::vector<Claim>& claims, Judgement& judgement,
-                     analysis::EmptyRows<double>& empty) {
-  if (claims.size() != 1 || claims.front().what != "output" || !budget.absolute)
-    throw Error(Status::usage, "with --params only an output can be judged, by an absolute budget",
-                "--budget 1e-5, or verify the attention between the projections by itself");
-  const engine::Dims& d = work.plan.dims;
-  const RunInputs& inputs = work.inputs;
-  Array heads(DType::f64, {d.batch * d.q_len, d.heads * d.value_dim});
-  const analysis::RowStrides strides{
-      .batch = d.q_len * d.heads * d.value_dim, .head = d.value_dim, .query = d.heads * d.value_dim};
-  analysis::OutputWriter<double, double> writer(work.plan, work.operands, heads.mutable_values<double>().data(), strides);
-  Observer<double>* const observers[] = {&writer, &empty};
-  work.walk(work.plan, work.operands, observers);
-  Array exact(DType::f64, {d.batch * d.q_len, inputs.projection->output_width()});
-  inputs.projection->project_output<double, double>(heads, work.request.attention.residual, exact.mutable_values<double>().data(),
-                                                    work.execution, arithmetic_of(work.request));
-  analysis::Tally tally;
-  for (std::size_t i = 0; i < exact.size(); ++i)
-    tally.take({.index = i,
-                .claimed = claims.front().array.array.at_flat(i),
-                .exact = exact.values<double>()[i],
-                .bound = *budget.absolute});
-  judgement.join(tally);
 }
 
 void require_claim(const ClaimRequest& request) {
@@ -162,10 +199,7 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
     judgements.push_back(std::make_unique<Judgement>(claim.what, claim.file, claim.array.array.shape()));
   analysis::EmptyRows<double> empty(plan);
   const Work work{r, inputs, plan, operands, execution};
-  if (inputs.projection)
-    judge_projected(work, budget, claims, *judgements.front(), empty);
-  else
-    judge(work, budget, claims, judgements, empty);
+  judge(work, budget, claims, judgements, empty);
   if (empty.count() > 0 && plan.options.empty_rows == Policy::error)
     throw Error(Status::data, fmt::format("{} queries have no key left (--empty-rows error)", empty.count()));
   std::vector<Loaded> read;

@@ -177,6 +177,31 @@ TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both
   }
 }
 
+TEST_CASE("a layer of a real model holds through its projections, and one wrong number in it is found") {
+  const fs::path model = fs::path(ATTN_TEST_DATA).parent_path().parent_path() / "examples" / "minilm";
+  const Place place;
+  const std::string io = (model / "layer0_io.npz").string();
+  const Words words{io + ":hidden_in", "--params", (model / "layer0.safetensors").string(), "--params-prefix",
+                    "encoder.layer.0.attention"};
+  const Words lengths = joined(words, {"--key-lengths", "13,21,8"});
+  for (const char* budget : {"f32", "1e-5"}) {
+    const auto result = verify(
+        joined(lengths, {"--claim", io + ":attention_output", "--claim-weights", io + ":attention_probs", "--budget", budget}));
+    CHECK(holding(result) == std::vector<std::string>{"output", "weights"});
+    CHECK(result.verdicts[0].elements == 3 * 21 * 384);
+  }
+  // Without the lengths the padding is seen.
+  CHECK(
+      holding(verify(joined(words, {"--claim", io + ":attention_output", "--claim-weights", io + ":attention_probs"}))).empty());
+  (void)run_inside(joined(lengths, {"--residual", "-o", "y.npy"}));
+  CHECK(verify(joined(lengths, {"--residual", "--claim", "y.npy"})).holds());
+  CHECK_FALSE(verify(joined(lengths, {"--claim", "y.npy"})).holds());
+  change("y.npy", 5000, [](double x) { return x + 0.01; });
+  const auto wrong = verify(joined(lengths, {"--residual", "--claim", "y.npy"}));
+  CHECK(wrong.verdicts[0].failed == 1);
+  CHECK(wrong.verdicts[0].worst.index == 5000);
+}
+
 TEST_CASE("the verdict does not depend on threads") {
   const Place place;
   write_scene(kScenes[0], 5);
