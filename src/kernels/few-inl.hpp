@@ -73,28 +73,6 @@ class Stream {
   const T* stop_;  ///< its end
 };
 
-/// One vector for each feature of a square: feature f + s of the rows row(0), row(1), .. in natural order.
-template <class D, class T, class Row>
-HWY_INLINE hn::Vec<D> square_pieces(D d, const Row& row, size_t first, size_t f) {
-#if HWY_TARGET != HWY_SCALAR
-  if constexpr (hn::MaxLanes(D()) > kSquare<T>) {
-    const hn::Half<D> half;
-    // Rows 4 apart (floats) lie in neighbouring squares, so that transposing the squares gives the natural order.
-    return hn::Combine(d, square_pieces<hn::Half<D>, T>(half, row, first + hn::MaxLanes(D()) / 2, f),
-                       square_pieces<hn::Half<D>, T>(half, row, first, f));
-  }
-#endif
-  return hn::LoadU(d, row(first) + f);
-}
-
-template <class T, class Row>
-HWY_INLINE void load_square(const Row& row, size_t f, Vec<T> (&column)[kSquare<T>]) {
-  const Tag<T> d;
-  ATTN_UNROLL
-  for (size_t r = 0; r < kSquare<T>; ++r) column[r] = square_pieces<Tag<T>, T>(d, row, r, f);
-  transpose(d, column);
-}
-
 /// sum[q] += key feature * query[q][f], for a square of features from f on, the first `from` of them left out.
 template <class T, size_t Q>
 HWY_INLINE void add_columns(const Vec<T> (&column)[kSquare<T>], size_t from, const T* const (&query)[Q], size_t f,

@@ -84,7 +84,7 @@ HWY_INLINE Vec<T> exp2_nonpositive(Vec<T> x) {
   constexpr T kShift = C::rounder + (C::bias - 1);
   x = larger(hn::Set(d, -(C::bias - 1)), x);
   const Vec<T> shifted = hn::Add(x, hn::Set(d, kShift));
-  const Vec<T> r = hn::Sub(x, hn::Sub(shifted, hn::Set(d, kShift)));
+  const Vec<T> r = less_nearest<T>(x, shifted, kShift);
   // The polynomial gives 2 * 2^r and the power 2^(k-1), whose bits are those of 0 for the smallest k.
   return hn::Mul(polynomial<T>(r, C::exp2), power_of_two<T>(shifted));
 }

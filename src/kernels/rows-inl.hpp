@@ -52,27 +52,63 @@ HWY_INLINE void transpose(D d, V (&row)[4]) {
 }
 #endif
 
+/// One vector for each feature of a square: feature f + s of the rows row(0), row(1), .. in natural order.
+template <class D, class T, class Row>
+HWY_INLINE hn::Vec<D> square_pieces(D d, const Row& row, size_t first, size_t f) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(D()) > kSquare<T>) {
+    const hn::Half<D> half;
+    // Rows 4 apart (floats) lie in neighbouring squares, so that transposing the squares gives the natural order.
+    return hn::Combine(d, square_pieces<hn::Half<D>, T>(half, row, first + hn::MaxLanes(D()) / 2, f),
+                       square_pieces<hn::Half<D>, T>(half, row, first, f));
+  }
+#endif
+  return hn::LoadU(d, row(first) + f);
+}
+
+/// column[s] holds feature f + s of the rows row(0) to row(kWidth - 1).
+template <class T, class Row>
+HWY_INLINE void load_square(const Row& row, size_t f, Vec<T> (&column)[kSquare<T>]) {
+  const Tag<T> d;
+  ATTN_UNROLL
+  for (size_t r = 0; r < kSquare<T>; ++r) column[r] = square_pieces<Tag<T>, T>(d, row, r, f);
+  transpose(d, column);
+}
+
+/// One vector of lanes from `count` rows times factor; the lanes after them become 0.
+template <class T, class Row>
+HWY_INLINE void load_lanes(const Row& row, size_t count, size_t dim, T factor, T* out) {
+  const Tag<T> d;
+  constexpr size_t kS = kSquare<T>;
+  const Vec<T> scale = hn::Set(d, factor);
+  const auto own = hn::FirstN(d, count);
+  for (size_t next = 0; dim >= kS && next < dim; next += kS) {
+    const size_t f = HWY_MIN(next, dim - kS);  // the last features may be loaded twice
+    Vec<T> column[kS];
+    load_square<T>(row, f, column);
+    ATTN_UNROLL
+    for (size_t s = 0; s < kS; ++s) hn::Store(hn::IfThenElseZero(own, hn::Mul(column[s], scale)), d, out + (f + s) * kLanes);
+  }
+  for (size_t f = 0; dim < kS && f < dim; ++f)
+    for (size_t i = 0; i < kWidth<T>; ++i) out[f * kLanes + i] = i < count ? row(i)[f] * factor : 0;
+}
+
 template <class T>
 void load_queries(const T* rows, size_t stride, size_t queries, size_t dim, T factor, T* out) {
-  const SquareTag<T> d;
-  constexpr size_t kS = kSquare<T>;
-  const SquareVec<T> scale = hn::Set(d, factor);
-  const size_t whole_queries = queries / kS * kS;
-  const size_t whole_dim = dim / kS * kS;
-  for (size_t i = 0; i < whole_queries; i += kS) {
-    for (size_t f = 0; f < whole_dim; f += kS) {
-      SquareVec<T> row[kS];
-      for (size_t r = 0; r < kS; ++r) row[r] = hn::Mul(hn::LoadU(d, rows + (i + r) * stride + f), scale);
-      transpose(d, row);
-      for (size_t r = 0; r < kS; ++r) hn::Store(row[r], d, out + (f + r) * kLanes + i);
-    }
-    for (size_t f = whole_dim; f < dim; ++f)
-      for (size_t r = 0; r < kS; ++r) out[f * kLanes + i + r] = rows[(i + r) * stride + f] * factor;
+  size_t i = 0;
+  for (; i + kWidth<T> <= queries; i += kWidth<T>) {
+    const T* first = rows + i * stride;
+    load_lanes<T>([=](size_t r) { return first + r * stride; }, kWidth<T>, dim, factor, out + i);
   }
-  for (size_t f = 0; f < dim; ++f) {
-    for (size_t i = whole_queries; i < queries; ++i) out[f * kLanes + i] = rows[i * stride + f] * factor;
-    for (size_t i = queries; i < kLanes; ++i) out[f * kLanes + i] = 0;
+  if (i < queries) {
+    const size_t left = queries - i;
+    const T* first = rows + i * stride;
+    load_lanes<T>([=](size_t r) { return first + HWY_MIN(r, left - 1) * stride; }, left, dim, factor, out + i);
+    i += kWidth<T>;
   }
+  const Tag<T> d;
+  for (; i < kLanes; i += kWidth<T>)
+    for (size_t f = 0; f < dim; ++f) hn::Store(hn::Zero(d), d, out + f * kLanes + i);
 }
 
 /// x / by, 0 where `by` is 0, NaN always with the same bits.

@@ -70,6 +70,24 @@ HWY_INLINE V larger(V a, V b) {
 #endif
 }
 
+/// x less the nearest whole number, ties to even, exactly. `shifted` is x + shift, where shift is even and so large that the sum
+/// is whole.
+template <class T>
+HWY_INLINE Vec<T> less_nearest(Vec<T> x, Vec<T> shifted, T shift) {
+#if HWY_TARGET == HWY_AVX3
+  (void)shifted;
+  (void)shift;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return Vec<T>{_mm512_reduce_ps(x.raw, _MM_FROUND_TO_NEAREST_INT)};
+  } else {
+    return Vec<T>{_mm512_reduce_pd(x.raw, _MM_FROUND_TO_NEAREST_INT)};
+  }
+#else
+  const Tag<T> d;
+  return hn::Sub(x, hn::Sub(shifted, hn::Set(d, shift)));
+#endif
+}
+
 /// Every NaN with the same bits.
 template <class T, class V>
 HWY_INLINE V canonical(V x) {

@@ -184,6 +184,25 @@ TEST_CASE_TEMPLATE("few queries: which zero is the largest", T, float, double) {
   }
 }
 
+TEST_CASE_TEMPLATE("queries become lanes, read inside the rows only, and lanes without a query are 0", T, float, double) {
+  for (const auto* table : available<T>()) {
+    for (const std::size_t dim : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 17U, 40U, 63U}) {
+      for (const std::size_t queries : {1U, 2U, 3U, 7U, 8U, 9U, 15U, 16U, 17U, 31U, 33U, 47U, 63U, 64U}) {
+        Random random(dim * 100 + queries);
+        const std::size_t stride = dim + dim % 3;
+        const Fenced<T> rows(random_values<T>(random, (queries - 1) * stride + dim));
+        Lanes<T> lanes(dim, T(7));
+        table->load_queries(rows.get(), stride, queries, dim, T(0.3), lanes.get());
+        bool right = true;
+        for (std::size_t f = 0; f < dim; ++f)
+          for (std::size_t i = 0; i < kLanes; ++i)
+            right = right && lanes.at(f, i) == (i < queries ? rows.get()[i * stride + f] * T(0.3) : T(0));
+        CHECK_MESSAGE(right, table->isa, ": ", queries, " queries of ", dim, " features");
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("rows to lanes and back keep every bit", T, float, double) {
   const std::vector<T> rows{T(0), -T(0), kInf<T>, -kInf<T>, std::numeric_limits<T>::denorm_min(), std::numeric_limits<T>::max()};
   for (const auto* table : available<T>()) {
