@@ -22,15 +22,16 @@ constexpr std::array<std::string_view, 13> kLeftOut{"query",    "key",      "val
                                                     "quiet",    "verbose",  "help"};
 
 void add_own(Table<L>& t) {
-  t.push_back(
-      row<L>({.name = "layers",
-              .metavar = "A..B",
-              .group = kLayer,
-              .help = "layers to run one after the other: 0..5, or 3, or 0..2,5",
-              .details = "Their numbers go behind --params-prefix, or in the place of {} in it. In the names of files for "
-                         "weights, scores and log-sum-exps, {} stands for the number of the layer; one NPZ or safetensors "
-                         "file holds an array for each layer: layer0, layer1."},
-             [](auto& s) -> auto& { return s.layers; }));
+  t.push_back(row<L>(
+      {.name = "layers",
+       .metavar = "A..B",
+       .group = kLayer,
+       .help = "layers to run one after the other: 0..5, or 3, or 0..2,5",
+       .details =
+           "Their numbers go behind --params-prefix, or in the place of {} in it. In the names of files for "
+           "weights, scores and log-sum-exps, {} stands for the number of the layer; one NPZ or safetensors "
+           "file holds an array for each layer: layer0, layer1. A norm that a model has behind its last layer is not applied."},
+      [](auto& s) -> auto& { return s.layers; }));
   t.push_back(row<L>({.name = "norm",
                       .metavar = "WHERE",
                       .group = kLayer,
@@ -50,11 +51,13 @@ void add_own(Table<L>& t) {
                       .group = kLayer,
                       .help = "let queries see later keys, also where the names are those of a causal model"},
                      [](auto& s) -> auto& { return s.bidirectional; }));
-  t.push_back(row<L>({.name = "memory",
-                      .metavar = "F",
-                      .group = kLayer,
-                      .help = "what the cross-attention of a decoder layer looks at: [length, dim] or [batch, length, dim]"},
-                     [](auto& s) -> auto& { return s.memory; }));
+  t.push_back(
+      row<L>({.name = "memory",
+              .metavar = "F",
+              .group = kLayer,
+              .help = "what the cross-attention of a decoder layer looks at: [length, dim] or [batch, length, dim]",
+              .details = "PyTorch's decoder layers are given their mask when they are called: --causal hides later rows."},
+             [](auto& s) -> auto& { return s.memory; }));
   t.push_back(row<L>({.name = "memory-lengths",
                       .metavar = "LIST|F",
                       .group = kLayer,

@@ -307,6 +307,17 @@ TEST_CASE("rollout: shares of one, for every row, and nothing from padding") {
   }
 }
 
+TEST_CASE("a stack of decoder layers is one layer after the other") {
+  const Json entry = named("torch-decoder");
+  const Place place;
+  Words words = joined(arguments_of(entry), {"--params-prefix", "decoder.layers"});
+  (void)run_layers_inside(joined(words, {"--layers", "1,1", "-o", "both.npy", "--dtype", "f64"}));
+  (void)run_layers_inside(joined(words, {"--layers", "1", "-o", "one.npy", "--dtype", "f64"}));
+  words.front() = "one.npy";
+  (void)run_layers_inside(joined(words, {"--layers", "1", "-o", "two.npy", "--cross-weights", "w.npy", "--dtype", "f64"}));
+  CHECK(read_file("both.npy") == read_file("two.npy"));
+}
+
 TEST_CASE("MiniLM: the output of a real layer") {
   const Array truth = load(kMinilm + "layer0_io.npz:layer_out");
   const std::size_t lengths[] = {13, 21, 8};
