@@ -91,6 +91,7 @@ PreparedConvention::PreparedConvention(const Convention& c) : convention(c) {
   if (c.options.residual) without_window.residual = false;
   plan = engine::make_plan(c.inputs, without_window, DType::f64);
   plan.options = c.options;
+  if (c.projection) plan.options.residual = false;  // it comes behind the output projection
   plan.options.zero_vectors = c.options.zero_vectors == Policy::error ? Policy::nan : c.options.zero_vectors;
   engine::Findings findings;
   operands = engine::prepare<double>(plan, c.inputs, findings);
@@ -99,11 +100,12 @@ PreparedConvention::PreparedConvention(const Convention& c) : convention(c) {
 ConventionRows::ConventionRows(const PreparedConvention& prepared)
     : prepared_(prepared),
       plan_(prepared.plan),
-      rows_(prepared.convention.sums_over == SumsOver::heads ? prepared.plan.dims.heads : 1),
+      rows_(prepared.convention.sums_over == SumsOver::heads || prepared.convention.projection ? prepared.plan.dims.heads : 1),
       query_(plan_.dims.head_dim),
       scratch_(plan_.dims.kv_len),
       weights_(plan_.dims.kv_len),
-      output_(plan_.dims.value_dim) {}
+      output_(plan_.dims.value_dim),
+      columns_(rows_.size()) {}
 
 std::size_t ConventionRows::kv_head(std::size_t h) const noexcept {
   return prepared_.convention.tiled_heads ? h % plan_.dims.kv_heads : plan_.dims.kv_head(h);
@@ -144,34 +146,53 @@ void ConventionRows::logits(std::size_t b, std::size_t h, std::size_t i, HeadRow
   }
 }
 
-void ConventionRows::add_to_columns(const std::vector<double>& x) {
+void ConventionRows::add_to_columns(const std::vector<double>& x, Columns& columns) const {
   for (std::size_t j = 0; j < x.size(); ++j) {
     if (x[j] == kHidden) continue;
-    const double m = std::max(column_maximum_[j], x[j]);
-    column_sum_[j] = column_sum_[j] * exp_below(column_maximum_[j], m) + exp_below(x[j], m);
-    column_maximum_[j] = m;
+    const double m = std::max(columns.maximum[j], x[j]);
+    columns.sum[j] = columns.sum[j] * exp_below(columns.maximum[j], m) + exp_below(x[j], m);
+    columns.maximum[j] = m;
   }
 }
 
 /// Softmax over queries or heads: a key's column of logits sums to 1.
 void ConventionRows::normalize_over_others(std::size_t b, std::size_t h, std::size_t i) {
   const bool over_heads = prepared_.convention.sums_over == SumsOver::heads;
-  if (over_heads || columns_of_ != b * plan_.dims.heads + h) {
-    column_maximum_.assign(plan_.dims.kv_len, kHidden);
-    column_sum_.assign(plan_.dims.kv_len, 0);
+  Columns& columns = columns_[columns_.size() > 1 ? h : 0];
+  if (over_heads || columns.of != b * plan_.dims.heads + h) {
+    columns.maximum.assign(plan_.dims.kv_len, kHidden);
+    columns.sum.assign(plan_.dims.kv_len, 0);
     const std::size_t others = over_heads ? plan_.dims.heads : plan_.dims.q_len;
     for (std::size_t other = 0; other < others; ++other) {
-      logits(b, over_heads ? other : h, over_heads ? i : other, rows_[over_heads ? other : 0], scratch_);
-      add_to_columns(scratch_);
+      logits(b, over_heads ? other : h, over_heads ? i : other, rows_of(over_heads ? other : h), scratch_);
+      add_to_columns(scratch_, columns);
     }
-    columns_of_ = b * plan_.dims.heads + h;
+    columns.of = b * plan_.dims.heads + h;
   }
   for (std::size_t j = 0; j < weights_.size(); ++j)
-    weights_[j] = weights_[j] == kHidden ? 0.0 : exp_below(weights_[j], column_maximum_[j]) / column_sum_[j];
+    weights_[j] = weights_[j] == kHidden ? 0.0 : exp_below(weights_[j], columns.maximum[j]) / columns.sum[j];
+}
+
+const std::vector<double>& ConventionRows::project(std::size_t b, std::size_t i) {
+  const Convention& c = prepared_.convention;
+  const OutputProjection& p = *c.projection;
+  if (c.projects_output) {
+    projected_.assign(p.out(), 0);
+    if (!p.bias.shape().empty()) std::ranges::copy(p.bias.values<double>(), projected_.begin());
+    const double* row = p.weight.values<double>().data();
+    for (std::size_t k = 0; k < merged_.size(); ++k, row += p.out())
+      for (std::size_t o = 0; o < p.out(); ++o) projected_[o] += merged_[k] * row[o];
+  } else {
+    projected_ = merged_;
+  }
+  if (!c.options.residual) return projected_;
+  const std::size_t first = (b * plan_.dims.q_len + i) * projected_.size();
+  for (std::size_t o = 0; o < projected_.size(); ++o) projected_[o] += p.query.at_flat(first + o);
+  return projected_;
 }
 
 void ConventionRows::combine(std::size_t b, std::size_t h, std::size_t i) {
-  const engine::RowSpan<double>& value = rows_[rows_.size() > 1 ? h : 0].value;
+  const engine::RowSpan<double>& value = rows_of(h).value;
   std::ranges::fill(output_, 0.0);
   for (std::size_t j = 0; j < weights_.size(); ++j) {
     const double w = weights_[j];
@@ -186,7 +207,7 @@ void ConventionRows::combine(std::size_t b, std::size_t h, std::size_t i) {
 
 void ConventionRows::compute(std::size_t b, std::size_t h, std::size_t i) {
   const Convention& c = prepared_.convention;
-  logits(b, h, i, rows_[rows_.size() > 1 ? h : 0], weights_);
+  logits(b, h, i, rows_of(h), weights_);
   if (c.sums_over == SumsOver::keys)
     normalize(plan_.options.normalize, weights_);
   else

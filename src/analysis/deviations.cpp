@@ -152,6 +152,22 @@ void add_heads(const Convention& asked, const engine::Plan& plan, List& list) {
                   [](Convention& c) { split_all(c, HeadSplit::inside, heads_from_inside); }});
 }
 
+bool adds_query(const OutputProjection& p) { return p.query.shape().back() == p.out(); }
+
+void add_projection(const Convention& asked, List& list) {
+  if (!asked.projection) return;
+  if (asked.projection->in() == asked.projection->out())
+    list.push_back({"projection-missing", "projection", "the output projection W_o is never applied",
+                    "an output projection that changes something", "", [](Convention& c) { c.projects_output = false; }});
+  if (!asked.projection->bias.shape().empty())
+    list.push_back({"projection-bias-missing", "projection", "the bias of the output projection is not added",
+                    "a bias that is not 0", "", [](Convention& c) {
+                      auto without = std::make_shared<OutputProjection>(*c.projection);
+                      without->bias = {};
+                      c.projection = without;
+                    }});
+}
+
 void add_operands(const Convention& asked, const engine::Plan& plan, List& list) {
   const engine::Inputs& in = asked.inputs;
   const bool same_value = in.key.array.data() == in.value.array.data();
@@ -165,7 +181,7 @@ void add_operands(const Convention& asked, const engine::Plan& plan, List& list)
   if (asked.options.residual)
     list.push_back({"residual-missing", "residual", "the query is not added to the output", "queries that are not 0", "",
                     [](Convention& c) { c.options.residual = false; }});
-  else if (plan.dims.head_dim == plan.dims.value_dim)
+  else if (asked.projection ? adds_query(*asked.projection) : plan.dims.head_dim == plan.dims.value_dim)
     list.push_back({"residual-added", "residual", "the query is added to the output", "queries that are not 0", "--residual",
                     [](Convention& c) { c.options.residual = true; }});
 }
@@ -178,6 +194,7 @@ void append_score_deviations(const Convention& asked, const engine::Plan& plan, 
   add_scores(asked, list);
   add_normalizers(asked, plan, list);
   add_heads(asked, plan, list);
+  add_projection(asked, list);
   add_operands(asked, plan, list);
 }
 

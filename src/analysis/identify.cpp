@@ -68,7 +68,7 @@ class Search {
   std::vector<RowPlace> first_rows() const {
     const engine::Dims& d = base_.plan.dims;
     if (d.batch * d.heads * d.q_len == 0) return {};
-    const std::size_t h = std::min<std::size_t>(1, d.heads - 1);
+    const std::size_t h = asked_.projection ? 0 : std::min<std::size_t>(1, d.heads - 1);
     const std::size_t early = std::min(d.q_len - 1, d.q_len / 5 + 1);
     const std::size_t late = d.q_len - 1 - d.q_len / 7;
     std::set<RowPlace> rows{{0, h, early}, {0, h, late}};
@@ -81,7 +81,8 @@ class Search {
     std::set<RowPlace> rows;
     for (const std::size_t b : {std::size_t{0}, d.batch - 1})
       for (const std::size_t h : {std::size_t{0}, std::min<std::size_t>(1, d.heads - 1), d.heads - 1})
-        for (const std::size_t i : {std::size_t{0}, d.q_len / 8, d.q_len / 3, d.q_len / 2, d.q_len - 1}) rows.insert({b, h, i});
+        for (const std::size_t i : {std::size_t{0}, d.q_len / 8, d.q_len / 3, d.q_len / 2, d.q_len - 1})
+          rows.insert({b, asked_.projection ? 0 : h, i});
     return {rows.begin(), rows.end()};
   }
 
@@ -89,7 +90,7 @@ class Search {
   ClaimedArray output_of(const Convention& c) const {
     ClaimedArray output = *claim_.output;
     const engine::Dims& d = base_.plan.dims;
-    if (c.merge_missing)
+    if (c.merge_missing && !c.projection)
       output.strides = {.batch = d.heads * d.q_len * d.value_dim, .head = d.q_len * d.value_dim, .query = d.value_dim};
     return output;
   }
@@ -115,12 +116,28 @@ class Search {
     std::vector<double> buffer;
     const ClaimedArray output = claim_.output != nullptr ? output_of(prepared.convention) : ClaimedArray{};
     for (const RowPlace& row : places) {
+      if (asked_.projection) {
+        measure_projected(rows, row, output, buffer, misfit);
+        continue;
+      }
       rows.compute(row.b, row.h, row.i);
       const bool is_empty = std::ranges::all_of(rows.weights(), [](double w) { return w == 0; });
       if (claim_.output != nullptr) compare(output, row, rows.output(), is_empty, buffer, misfit);
       if (claim_.weights != nullptr) compare(*claim_.weights, row, rows.weights(), is_empty, buffer, misfit);
     }
     return misfit;
+  }
+
+  /// A row behind an output projection is made of all heads: `row.h` is 0.
+  void measure_projected(ConventionRows& rows, const RowPlace& row, const ClaimedArray& output, std::vector<double>& buffer,
+                         Misfit& misfit) const {
+    bool is_empty = true;
+    const std::vector<double>& computed = rows.compute_projected(row.b, row.i, [&](std::size_t h, std::size_t i) {
+      const bool no_key = std::ranges::all_of(rows.weights(), [](double w) { return w == 0; });
+      is_empty = is_empty && no_key;
+      if (claim_.weights != nullptr) compare(*claim_.weights, {row.b, h, i}, rows.weights(), no_key, buffer, misfit);
+    });
+    if (claim_.output != nullptr) compare(output, {row.b, 0, row.i}, computed, is_empty, buffer, misfit);
   }
 
   void measure_some(std::vector<Candidate>& candidates, const std::vector<RowPlace>& rows) const {
@@ -138,12 +155,13 @@ class Search {
     const std::size_t piece = prepared.convention.sums_over == SumsOver::queries ? d.q_len : std::min<std::size_t>(d.q_len, 64);
     if (piece == 0) return {};
     const std::size_t in_head = (d.q_len + piece - 1) / piece;
-    std::vector<Misfit> parts(d.batch * d.heads * in_head);
+    const std::size_t heads = asked_.projection ? 1 : d.heads;
+    std::vector<Misfit> parts(d.batch * heads * in_head);
     engine::for_each_task(parts.size(), execution_, [&](std::size_t task) {
       const std::size_t head = task / in_head;
       const std::size_t first = task % in_head * piece;
       std::vector<RowPlace> rows;
-      for (std::size_t i = first; i < std::min(first + piece, d.q_len); ++i) rows.push_back({head / d.heads, head % d.heads, i});
+      for (std::size_t i = first; i < std::min(first + piece, d.q_len); ++i) rows.push_back({head / heads, head % heads, i});
       parts[task] = measure(prepared, rows);
     });
     Misfit all;

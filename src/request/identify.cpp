@@ -39,10 +39,24 @@ void check(const ClaimRequest& r) {
   if (r.claim.empty() && r.claim_weights.empty())
     throw Error(Status::usage, "there is nothing to identify: --claim names the output that another program computed",
                 "attn identify -q q.npy -k k.npy -v v.npy --claim theirs.npy");
-  if (!r.params.empty())
-    throw Error(Status::usage, "attn identify looks at attention itself: give it projected arrays instead of --params");
   if (r.attention.combine == Combine::rows)
     throw Error(Status::usage, "attn identify looks at outputs that are summed, not at --combine rows");
+}
+
+/// W_o and what comes behind it, as float64.
+std::shared_ptr<const analysis::OutputProjection> output_projection(const Projection& projection) {
+  const model::Linear& linear = projection.parameters().output;
+  const model::Matrix& w = linear.weight;
+  auto result = std::make_shared<analysis::OutputProjection>();
+  result->weight = Array(DType::f64, {w.in, w.out});
+  const auto out = result->weight.mutable_values<double>();
+  for (std::size_t i = 0; i < w.in; ++i)
+    for (std::size_t o = 0; o < w.out; ++o)
+      out[i * w.out + o] =
+          w.array.at_flat(w.first + (w.orientation == model::Orientation::in_out ? i * w.stride + o : o * w.stride + i));
+  if (linear.has_bias()) result->bias = linear.bias.converted(DType::f64);
+  result->query = projection.input(0);
+  return result;
 }
 
 }  // namespace
@@ -79,13 +93,19 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
   check(request);
   const ClaimRequest r = in_double(request, context);
   if (!r.budget.empty()) (void)analysis::read_budget("--budget", r.budget);
-  RunInputs inputs = read_inputs(r, context.reporter);
+  const RunInputs inputs = read_inputs(r, context.reporter);
   const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, DType::f64);
   if (only_planned(r, inputs, plan, plan.dims.value_dim, context)) return {};
   const std::vector<Claim> claims = read_claims(r, inputs, plan, context.reporter);
   const analysis::Budget budget = analysis::read_budget("--budget", budget_of(r, claims));
+  const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
+  if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
   Identified result;
   result.asked = {.inputs = widened(inputs.inputs), .options = inputs.options, .has_mask = !r.mask.empty()};
+  if (inputs.projection) {
+    result.asked.projection = output_projection(*inputs.projection);
+    result.asked.options.residual = r.attention.residual;
+  }
   result.scale = plan.factor * plan.options.temperature;
   result.budget = budget.name;
   analysis::ClaimedRun claimed;
@@ -94,7 +114,6 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
     if (claim.what == "weights") claimed.weights = &claim.array;
     if (claim.what != "lse") result.elements += claim.array.array.size();
   }
-  const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
   result.found = analysis::identify(result.asked, claimed, likeness_of(budget), execution);
   std::vector<Loaded> read;
   for (const auto& file : inputs.files) read.push_back(file.second);

@@ -21,7 +21,7 @@ struct Identified {
   double seconds = 0;
 };
 
-/// Throws what reading and planning throw, and Error(usage) without a claim, with --params and with --combine rows.
+/// Throws what reading and planning throw, and Error(usage) without a claim and with --combine rows.
 [[nodiscard]] Identified identify(const ClaimRequest& request, const RunContext& context);
 
 [[nodiscard]] std::string identified_text(const Identified& identified);

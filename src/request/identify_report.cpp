@@ -95,6 +95,7 @@ Json settings_of(const Identified& identified, const Candidate& candidate) {
           {"head_order", c.tiled_heads ? "tiled" : "grouped"},
           {"head_split", splits[static_cast<std::size_t>(c.split)]},
           {"heads_merged", !c.merge_missing},
+          {"output_projected", c.projection && c.projects_output},
           {"residual", o.residual}};
 }
 

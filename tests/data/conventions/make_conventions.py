@@ -1,6 +1,6 @@
 """Makes the claims in this folder: attention outputs of NumPy code with a known deviation, and of PyTorch without one.
 
-    python3 make_conventions.py            # inputs.npz, claims.npz, cases.json (needs NumPy)
+    python3 make_conventions.py            # inputs.npz, params.npz, claims.npz, cases.json (needs NumPy)
     python3 make_conventions.py --torch    # torch.npz, torch_bf16.safetensors (needs PyTorch besides)
 
 Each case of cases.json has the arguments of `attn run` that somebody believes the claim was made with, and the deviations that it
@@ -38,6 +38,13 @@ def inputs():
         "keep": keep,
         "ones": np.ones((1, 5, 4), np.float32),
     }
+
+
+def parameters():
+    rng = np.random.default_rng(2018)
+    width = HEADS * DIM
+    weights = {n: (rng.normal(size=(width, width)) / math.sqrt(width)).astype(np.float32) for n in ("Wq", "Wk", "Wv", "Wo")}
+    return {**weights, "bo": rng.normal(size=width).astype(np.float32)}
 
 
 def softmax(x, axis=-1):
@@ -131,6 +138,7 @@ Q = ["-q", "inputs.npz:q", "-k", "inputs.npz:k", "-v", "inputs.npz:v"]
 GROUPED = ["-q", "inputs.npz:q", "-k", "inputs.npz:k2", "-v", "inputs.npz:v2"]
 LONG = ["-q", "inputs.npz:q", "-k", "inputs.npz:long_k", "-v", "inputs.npz:long_v", "--causal"]
 PACKED = ["inputs.npz:packed", "--heads", str(HEADS)]
+LAYER = [*PACKED, "--params", "params.npz"]
 MASK = [*Q, "--mask", "inputs.npz:keep"]
 
 
@@ -211,6 +219,19 @@ def cases(x):
     yield "reversed+tiled", [*GROUPED, "--causal"], ["causal-reversed", "heads-tiled"], \
         attend(q, shared(k2, True), shared(v2, True), keep=band(n, n, 0, 0, None))
 
+    # Behind projections.
+    p = {n: a.astype(np.float64) for n, a in parameters().items()}
+    heads = [split(packed @ p[n]) for n in ("Wq", "Wk", "Wv")]
+    plain, bare = attend(*heads), attend(*heads, scale=1)
+    yield "layer", LAYER, [], merged(plain) @ p["Wo"] + p["bo"]
+    yield "layer-unscaled", LAYER, ["scale-none"], merged(bare) @ p["Wo"] + p["bo"]
+    yield "layer-never-merged", LAYER, ["merge-missing"], plain.reshape(packed.shape) @ p["Wo"] + p["bo"]
+    yield "layer-never-projected", LAYER, ["projection-missing"], merged(plain)
+    yield "layer-without-bias", LAYER, ["projection-bias-missing"], merged(plain) @ p["Wo"]
+    yield "layer-over-queries", LAYER, ["softmax-over-queries"], merged(attend(*heads, axis=-2)) @ p["Wo"] + p["bo"]
+    yield "layer-residual", LAYER, ["scale-none", "residual-added"], merged(bare) @ p["Wo"] + p["bo"] + packed
+    yield "layer-of-a-tutorial", LAYER, ["merge-missing", "projection-missing"], plain.reshape(packed.shape)
+
     # None at all.
     yield "noise", Q, None, np.random.default_rng(5).normal(size=q.shape)
 
@@ -218,6 +239,7 @@ def cases(x):
 def write_conventions():
     arrays = inputs()
     np.savez(HERE / "inputs.npz", **arrays)
+    np.savez(HERE / "params.npz", **parameters())
     manifest, claims = [], {}
     for name, arguments, deviations, y in cases(arrays):
         manifest.append({"name": name, "arguments": arguments, "deviations": deviations})
