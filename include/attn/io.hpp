@@ -119,9 +119,11 @@ class Outputs {
   [[nodiscard]] std::byte* add(const FileName& name, std::string_view default_name, DType type, const Shape& shape,
                                const WriteOptions& options);
 
+  /// Below this size, a call of the system is more work than what it saves.
+  static constexpr std::size_t long_piece = 4096;
   /// Stores `bytes` at `at`, which lies in the memory of a declared array, as copying them there would. Long pieces are written
-  /// to the file instead, which spares the system to fill its pages with zeros first. May be called from several threads at once
-  /// for different places. Throws Error(io) when they cannot be written.
+  /// to the file instead, which spares the system to fill its pages with zeros first, and memory to hold them. May be called from
+  /// several threads at once for different places. Throws Error(io) when they cannot be written.
   void put(void* at, std::span<const std::byte> bytes);
 
   /// Declares finished text (CSV in long form, NDJSON, a report). `producer` is called at commit() with a sink that takes pieces

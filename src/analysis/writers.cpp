@@ -83,22 +83,29 @@ void LseWriter<T, D>::rows(const RowBlock<T>& block) {
 
 template <class T, class D>
 void WeightedRowsWriter<T, D>::weights(const Tile<T>& tile) {
+  constexpr std::size_t most = 96;  // values that are made at a time
   const engine::Dims& d = plan_.dims;
   std::vector<T> buffer;
-  if (!operands_.value.is_direct()) buffer.resize(tile.keys * d.value_dim);
-  const engine::RowSpan<T> values = operands_.value.rows(tile.batch, d.kv_head(tile.head), tile.key, tile.keys, buffer.data());
-  for (std::size_t i = 0; i < tile.queries; ++i) {
-    const std::size_t query = tile.query + i;
-    for (std::size_t j = 0; j < tile.keys; ++j) {
-      const T weight = tile.at(i, j);
-      const std::size_t key = tile.key + j;
-      // A masked key is absent: its value is not even multiplied by 0, which would let a NaN through.
-      if (weight == 0 && !plan_.visible(tile.batch, tile.head, query, key)) continue;
-      const T* value = values.data + j * values.stride;
-      D* to = products_ + (((tile.batch * d.heads + tile.head) * d.q_len + query) * d.kv_len + key) * d.value_dim;
-      for (std::size_t c = 0; c < d.value_dim; ++c) to[c] = static_cast<D>(weight * value[c]);
-    }
+  if (!operands_.value.is_direct()) buffer.resize(std::min(tile.keys, most) * d.value_dim);
+  for (std::size_t first = 0; first < tile.keys; first += most) {
+    const std::size_t count = std::min(most, tile.keys - first);
+    const engine::RowSpan<T> values =
+        operands_.value.rows(tile.batch, d.kv_head(tile.head), tile.key + first, count, buffer.data());
+    for (std::size_t i = 0; i < tile.queries; ++i)
+      for (std::size_t j = 0; j < count; ++j) weigh(tile, i, first + j, values.data + j * values.stride);
   }
+}
+
+template <class T, class D>
+void WeightedRowsWriter<T, D>::weigh(const Tile<T>& tile, std::size_t i, std::size_t j, const T* value) {
+  const engine::Dims& d = plan_.dims;
+  const T weight = tile.at(i, j);
+  const std::size_t query = tile.query + i;
+  const std::size_t key = tile.key + j;
+  // A masked key is absent: its value is not even multiplied by 0, which would let a NaN through.
+  if (weight == 0 && !plan_.visible(tile.batch, tile.head, query, key)) return;
+  D* to = products_ + (((tile.batch * d.heads + tile.head) * d.q_len + query) * d.kv_len + key) * d.value_dim;
+  for (std::size_t c = 0; c < d.value_dim; ++c) to[c] = static_cast<D>(weight * value[c]);
 }
 
 template <class T, class D>

@@ -102,6 +102,9 @@ class WeightedRowsWriter : public Observer<T> {
   void rows(const RowBlock<T>& block) override;
 
  private:
+  /// The product of the tile's weight (i, j) and its value.
+  void weigh(const Tile<T>& tile, std::size_t i, std::size_t j, const T* value);
+
   const engine::Plan& plan_;
   const engine::Operands<T>& operands_;
   D* products_;

@@ -10,6 +10,8 @@ namespace attn::engine {
 using kernels::kKeys;
 using kernels::kLanes;
 
+static_assert(most_queries == kLanes);
+
 Blocks::Blocks(const Dims& dims)
     : dims_(dims),
       group_(dims.heads / dims.kv_heads),
@@ -35,10 +37,21 @@ std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept {
   return kKeys * std::clamp(most_bytes / std::max<std::size_t>(tile_bytes, 1), fewest, most);
 }
 
+std::size_t strip_length(std::size_t count, std::size_t threads, std::uint64_t block_bytes) noexcept {
+  constexpr std::uint64_t most = 64;
+  constexpr std::uint64_t memory = std::uint64_t{4} << 20U;
+  constexpr std::uint64_t shares = 8;
+  const std::uint64_t fair = count / (std::max<std::size_t>(threads, 1) * shares);
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(std::min(fair, memory / block_bytes), 1, most));
+}
+
 std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept {
   constexpr std::size_t most_bytes = std::size_t{4} << 20U;
-  const std::size_t most = most_bytes / (std::max(kLanes, dims.head_dim) * item_bytes);
-  return dims.kv_len <= most ? std::max<std::size_t>(dims.kv_len, 1) : std::max(most / kKeys, std::size_t{1}) * kKeys;
+  const std::size_t most = std::max(most_bytes / (std::max(kLanes, dims.head_dim) * item_bytes), kKeys);
+  if (dims.kv_len <= most) return std::max<std::size_t>(dims.kv_len, 1);
+  // As even as whole tiles allow, so that the last piece is not a short one.
+  const std::size_t pieces = (dims.kv_len + most - 1) / most;
+  return ((dims.kv_len + pieces - 1) / pieces + kKeys - 1) / kKeys * kKeys;
 }
 
 }  // namespace attn::engine

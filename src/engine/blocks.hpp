@@ -4,8 +4,12 @@
 #include "engine/plan.hpp"
 
 #include <cstddef>
+#include <cstdint>
 
 namespace attn::engine {
+
+/// As many queries as a block has at most.
+inline constexpr std::size_t most_queries = 64;
 
 /// Queries that are computed together, each in a lane of its own: queries [first, first + queries) of `heads` consecutive heads,
 /// which share one key/value head. Lane part * queries + i is query first + i of head `head + part`.
@@ -44,8 +48,15 @@ class Blocks {
 /// query are made span by span and then joined, whoever computes them, so that they do not depend on how spans are handed out.
 [[nodiscard]] std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
+/// With fewer blocks than this for each thread, threads share out spans of keys instead, so that none is left waiting for long.
+inline constexpr std::size_t few_blocks = 4;
+
+/// How many of a head's blocks a thread takes at a time, of `count` in all. Rows that must be made want many, so that they are
+/// made for many; an even share of the work wants few; and their memory, `block_bytes` each, must fit in the thread's part.
+[[nodiscard]] std::size_t strip_length(std::size_t count, std::size_t threads, std::uint64_t block_bytes) noexcept;
+
 /// Keys that are taken at a time where pairs are handed out, each by itself: all of them if their rows of pairs and the keys' own
-/// rows take no more than 4 MiB each, since a file is written fastest in long pieces; else a whole number of tiles.
+/// rows take no more than about 4 MiB each, since a file is written fastest in long pieces; else a whole number of tiles.
 [[nodiscard]] std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
 }  // namespace attn::engine

@@ -16,23 +16,10 @@ const kernels::KernelTable<T>& kernels_for(const std::string& isa) {
   return **std::find_if(tables.begin(), tables.end(), [&](const auto* table) { return table->isa == name; });
 }
 
-/// How many blocks of a key/value head a thread takes at a time. Rows that must be made want many, so that they are made for
-/// many; an even share of the work wants few; and their sums must fit in the thread's part of the memory.
-template <class T>
-std::size_t strip_length(const TiledJob<T>& job, const Blocks& blocks, std::size_t threads) {
-  constexpr std::size_t most = 64;
-  constexpr std::size_t memory = std::size_t{4} << 20U;
-  constexpr std::size_t shares = 8;
-  const Dims& d = job.plan.dims;
-  const std::size_t bytes = (d.head_dim + d.value_dim) * kernels::kLanes * sizeof(T) + sizeof(BlockMemory<T>);
-  const std::size_t fair = blocks.count() / (threads * shares);
-  return std::clamp<std::size_t>(std::min(fair, memory / bytes), 1, most);
-}
-
 template <class T>
 void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, const Execution& execution) {
   const Dims& d = job.plan.dims;
-  const std::size_t length = strip_length(job, blocks, execution.threads);
+  const std::size_t length = strip_length(blocks.count(), execution.threads, BlockMemory<T>::bytes(d.head_dim, d.value_dim));
   const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
   for_each_task(d.batch * d.kv_heads * in_head, execution, [&](std::size_t task) {
@@ -60,8 +47,7 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return;
   const Blocks blocks(plan.dims);
   TiledPool<T> pool(plan.dims.head_dim, plan.dims.value_dim, plan.has_bias());
-  constexpr std::size_t enough = 4;  // blocks for each thread, so that none is left waiting for long
-  if (execution.threads > 1 && blocks.count() < enough * execution.threads && TiledSplit<T>::fits(job)) {
+  if (execution.threads > 1 && blocks.count() < few_blocks * execution.threads && TiledSplit<T>::fits(job)) {
     TiledSplit<T> split(job, blocks, pool);
     for_each_task(split.tasks(), execution, [&](std::size_t task) { split.run(task); });
   } else {

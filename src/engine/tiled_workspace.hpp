@@ -62,6 +62,10 @@ struct BlockMemory {
   BlockMemory(std::size_t head_dim, std::size_t value_dim)
       : queries(head_dim * kernels::kLanes, AlignedArray<T>::Start::unset), total(value_dim) {}
 
+  [[nodiscard]] static std::uint64_t bytes(std::size_t head_dim, std::size_t value_dim) noexcept {
+    return (head_dim + value_dim) * kernels::kLanes * sizeof(T) + sizeof(BlockMemory);
+  }
+
   AlignedArray<T> queries;                 ///< [head_dim][kLanes], or for a few lanes [lanes][head_dim]
   Sums<T> total;                           ///< of all spans so far
   kernels::SoftmaxRows<T> statistics;      ///< the running softmax of the logits themselves, where it is needed before

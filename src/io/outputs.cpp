@@ -209,8 +209,6 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
 }
 
 void Outputs::put(void* at, std::span<const std::byte> bytes) {
-  // Below, the system's work for each call is more than what it saves.
-  constexpr std::size_t long_piece = std::size_t{64} << 10U;
   auto* to = static_cast<std::byte*>(at);
   if (bytes.size() >= long_piece) {
     for (const OutputFile& file : impl_->files) {

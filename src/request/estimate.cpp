@@ -3,9 +3,16 @@
 
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
+#include "engine/tiled_memory.hpp"
+#include "io/input.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <span>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -20,8 +27,71 @@ class Discard : public engine::Observer<T> {
   [[nodiscard]] engine::Needs needs() const override { return {.output = true}; }
 };
 
-std::uint64_t product(const engine::Dims& d, std::size_t heads, std::size_t length, std::size_t dim) {
-  return static_cast<std::uint64_t>(d.batch) * heads * length * dim;
+/// What the program and its libraries take before they do anything, and each thread besides what it works in.
+constexpr std::uint64_t program_bytes = std::uint64_t{7} << 20U;
+constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 19U;
+
+/// Counts the bytes of arrays, those in one and the same place once.
+class DistinctArrays {
+ public:
+  /// What this array adds.
+  std::uint64_t add(const Array& array) { return seen_.insert(array.data()).second ? array.bytes() : 0; }
+
+ private:
+  std::set<const std::byte*> seen_;
+};
+
+/// What a file takes beside its array: text, or what is mapped and was converted to another form.
+std::uint64_t bytes_while_reading(const Loaded& loaded) {
+  const bool is_text = loaded.format == Format::csv || loaded.format == Format::tsv;
+  if (is_text) {
+    std::error_code unknown;
+    const std::uintmax_t size = std::filesystem::file_size(loaded.name.path, unknown);
+    return unknown ? 0 : size;
+  }
+  if (loaded.mapped == nullptr) return 0;
+  const std::span<const std::byte> file = loaded.mapped->bytes();
+  const std::less<> before;
+  const std::byte* data = loaded.array.data();
+  const bool is_there = !before(data, file.data()) && before(data, file.data() + file.size());
+  return is_there ? 0 : std::min<std::uint64_t>(file.size(), loaded.array.bytes());
+}
+
+std::uint64_t rope_bytes(const engine::Plan& plan) {
+  if (plan.options.rope == RopePairing::none) return 0;
+  // A sine and a cosine in double for each pair of features and 64 positions, and for 64 places.
+  const std::uint64_t of_position = plan.dims.head_dim * sizeof(double);
+  const std::set<std::int64_t> offsets(plan.query_offset.begin(), plan.query_offset.end());
+  const auto table = [&](std::uint64_t length) { return (length / 64 + 2 + 64) * of_position; };
+  return table(plan.dims.kv_len) + offsets.size() * table(plan.dims.q_len);
+}
+
+bool is_turned(const engine::Plan& plan) { return plan.options.rope != RopePairing::none || plan.options.score == Score::cosine; }
+
+std::uint64_t tiled_bytes(const engine::Plan& plan, const engine::Inputs& in, DType computed_in, const engine::Needs& needs,
+                          std::size_t threads) {
+  const auto is_copied = [&](const engine::NamedArray& past, const engine::NamedArray& input) {
+    const engine::HeadLayout layout = engine::head_layout(input, in.packed_kv_heads());
+    return past.given() || input.array.dtype() != computed_in || layout.row_stride != layout.dim;
+  };
+  const engine::CopiedRows copied{.keys = is_turned(plan) || is_copied(in.past_key, in.key),
+                                  .values = is_copied(in.past_value, in.value)};
+  return computed_in == DType::f64 ? engine::tiled_bytes<double>(plan, copied, needs, threads)
+                                   : engine::tiled_bytes<float>(plan, copied, needs, threads);
+}
+
+/// The reference engine makes all rows at once that are not there as it needs them, and keeps whole rows of pairs.
+std::uint64_t reference_bytes(const engine::Plan& plan, const engine::Inputs& in, std::size_t threads) {
+  const engine::Dims& d = plan.dims;
+  const bool turned = is_turned(plan);
+  const auto made = [](bool is_made, std::uint64_t rows, std::uint64_t dim) { return is_made ? rows * dim * sizeof(double) : 0; };
+  const auto differs = [](const engine::NamedArray& array) { return array.array.dtype() != DType::f64; };
+  const std::uint64_t queries = std::uint64_t{d.batch} * d.heads * d.q_len;
+  const std::uint64_t keys = std::uint64_t{d.batch} * d.kv_heads * d.kv_len;
+  return made(turned || differs(in.query), queries, d.head_dim) +
+         made(turned || differs(in.key) || in.past_key.given(), keys, d.head_dim) +
+         made(differs(in.value) || in.past_value.given(), keys, d.value_dim) +
+         threads * sizeof(double) * (6 * d.kv_len + d.value_dim);
 }
 
 /// Smallest of three timings of attention over 96 queries and 192 keys of the plan's widths, and its flops.
@@ -63,23 +133,27 @@ double sample_rate(const engine::Plan& plan, bool is_tiled) {
 }  // namespace
 
 Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled, std::size_t threads,
-                  std::uint64_t output_bytes) {
+                  std::uint64_t output_bytes, const engine::Needs& needs) {
   const engine::Dims& d = plan.dims;
-  const std::uint64_t item = item_size(computed_in);
   Estimate e;
-  for (const auto& file : inputs.files) e.input_bytes += file.second.array.bytes();
-  const bool copies_rows = plan.options.rope != RopePairing::none || plan.options.score == Score::cosine;
-  const bool has_past = inputs.inputs.past_key.given();
-  const auto copied = [&](const engine::NamedArray& input, bool also) { return input.array.dtype() != computed_in || also; };
-  if (copied(inputs.inputs.query, copies_rows)) e.working_bytes += item * product(d, d.heads, d.q_len, d.head_dim);
-  if (copied(inputs.inputs.key, copies_rows || has_past)) e.working_bytes += item * product(d, d.kv_heads, d.kv_len, d.head_dim);
-  if (copied(inputs.inputs.value, has_past)) e.working_bytes += item * product(d, d.kv_heads, d.kv_len, d.value_dim);
-  for (const engine::MaskPart& part : plan.masks) e.working_bytes += part.array.bytes();
-  // The tile of scores and the transposed blocks of the tiled engine; whole rows of the reference.
-  const std::uint64_t block = is_tiled ? 3 * 96 * 64 + 3 * 64 * (d.head_dim + d.value_dim) : 4 * d.kv_len + d.value_dim;
-  e.working_bytes += threads * item * block;
-  if (inputs.projection) e.working_bytes += inputs.projection->working_bytes(threads);
+  DistinctArrays arrays;
+  std::uint64_t reading = 0;
+  for (const auto& [role, loaded] : inputs.files) {
+    e.input_bytes += arrays.add(loaded.array);
+    reading = std::max(reading, bytes_while_reading(loaded));
+  }
+  std::uint64_t working = 0;
+  for (const engine::NamedMask& mask : inputs.inputs.masks) working += arrays.add(mask.input.array);
+  for (const engine::MaskPart& part : plan.masks) working += arrays.add(part.array);
+  working += sizeof(std::int64_t) * (plan.segments.query.size() + plan.segments.key.size());
+  working += rope_bytes(plan);
+  working +=
+      is_tiled ? tiled_bytes(plan, inputs.inputs, computed_in, needs, threads) : reference_bytes(plan, inputs.inputs, threads);
+  if (inputs.projection) working += inputs.projection->working_bytes(threads);
   e.output_bytes = output_bytes;
+  // Text is given back before the work starts.
+  const std::uint64_t later = working + output_bytes;
+  e.working_bytes = program_bytes + threads * thread_bytes + working + (reading > later ? reading - later : 0);
   e.visible_pairs = plan.visible_pairs();
   e.flops = 2.0 * e.visible_pairs * static_cast<double>(d.head_dim + d.value_dim);
   if (inputs.projection) e.flops += inputs.projection->flops();

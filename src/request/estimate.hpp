@@ -1,6 +1,7 @@
 // What a run will need before it starts: bytes, flops, and an expected time.
 #pragma once
 
+#include "engine/observer.hpp"
 #include "engine/plan.hpp"
 #include "request/run_inputs.hpp"
 
@@ -10,19 +11,20 @@
 
 namespace attn::request {
 
+/// Memory means what the process holds at most at one time, pages of mapped files among it.
 struct Estimate {
-  std::uint64_t input_bytes = 0;
-  std::uint64_t working_bytes = 0;  ///< widened, rotated or joined copies, and the threads' tiles
-  std::uint64_t output_bytes = 0;   ///< all outputs, those written into mapped files too
+  std::uint64_t input_bytes = 0;    ///< all inputs, whether they are mapped or were read; what several options name counts once
+  std::uint64_t working_bytes = 0;  ///< the program itself, converted masks, what threads work in, text while it is read
+  std::uint64_t output_bytes = 0;   ///< outputs that gather in memory or in mapped files
   double visible_pairs = 0;
   double flops = 0;  ///< 2 * visible pairs * (head_dim + value_dim), and 2 * rows * in * out for each projection
 
   [[nodiscard]] std::uint64_t total_bytes() const noexcept { return input_bytes + working_bytes + output_bytes; }
 };
 
-/// `output_bytes` is counted by the caller, who knows the outputs.
+/// `output_bytes` is counted by the caller, who knows the outputs; `needs` is what the engine is asked for.
 [[nodiscard]] Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled,
-                                std::size_t threads, std::uint64_t output_bytes);
+                                std::size_t threads, std::uint64_t output_bytes, const engine::Needs& needs = {.output = true});
 
 /// Seconds the attention core is expected to take: the flops over the rate of a small problem of the same width, timed now.
 [[nodiscard]] double expected_seconds(const engine::Plan& plan, double flops, DType computed_in, bool is_tiled,

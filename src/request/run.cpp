@@ -159,10 +159,10 @@ void run(const RunRequest& request, const RunContext& context) {
   RunRecord record = resolve(request, inputs, plan, context);
   record.seconds.read = read_seconds;
   record.outputs = plan_outputs(record.request, inputs, plan, inputs.compute);
-  std::uint64_t output_bytes = 0;
-  for (const OutputPlan& p : record.outputs) output_bytes += element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
   const DType computed_in = is_reference ? DType::f64 : inputs.compute;
-  record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes);
+  const std::uint64_t output_bytes = bytes_in_memory(record.outputs, plan, computed_in, !is_reference);
+  record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes,
+                             needs_of(record.outputs, record.request));
   if (request.dry_run) {
     const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
     context.print(plan_text(record, seconds));
