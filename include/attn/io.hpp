@@ -18,6 +18,8 @@ enum class Format { csv, tsv, npy, npz, safetensors };
 
 /// "csv", "npy", ...
 [[nodiscard]] std::string_view format_name(Format format) noexcept;
+/// Numbers as decimal text: CSV or TSV.
+[[nodiscard]] constexpr bool is_text(Format format) noexcept { return format == Format::csv || format == Format::tsv; }
 /// By the extension of `path` (case-insensitive); nullopt when it says nothing.
 [[nodiscard]] std::optional<Format> format_of_path(std::string_view path) noexcept;
 

@@ -22,8 +22,6 @@ class NoteKeeper final : public Reporter {
   std::string prefix_;
 };
 
-bool is_text(Format format) { return format == Format::csv || format == Format::tsv; }
-
 ArrayEntry entry_of(const Loaded& loaded) {
   ArrayEntry entry;
   entry.dtype = loaded.array.dtype();

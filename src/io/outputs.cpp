@@ -93,8 +93,6 @@ struct OutputFile {
 
 bool is_container(Format format) { return format == Format::npz || format == Format::safetensors; }
 
-bool is_text(Format format) { return format == Format::csv || format == Format::tsv; }
-
 /// Where the array goes and in which format; a colon that selects nothing belongs to the path.
 std::pair<FileName, Format> destination(const FileName& name, const WriteOptions& options) {
   const auto format_of = [&](const std::string& path) { return options.to.value_or(format_of_path(path).value_or(Format::csv)); };

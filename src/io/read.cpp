@@ -34,8 +34,6 @@ std::optional<Format> sniff(std::span<const std::byte> bytes) {
   return std::nullopt;
 }
 
-bool is_text(Format format) { return format == Format::csv || format == Format::tsv; }
-
 struct Kind {
   std::string_view magic;
   std::string_view name;

@@ -88,8 +88,7 @@ std::string budget_of(const ClaimRequest& request, const std::vector<Claim>& cla
   if (!request.budget.empty()) return request.budget;
   std::string coarsest = "f64";
   for (const Claim& claim : claims) {
-    const bool is_text = claim.loaded.format == Format::csv || claim.loaded.format == Format::tsv;
-    const std::string own(is_text ? "f32" : analysis::natural_budget(claim.array.array.dtype()));
+    const std::string own(is_text(claim.loaded.format) ? "f32" : analysis::natural_budget(claim.array.array.dtype()));
     if (analysis::read_budget("", own).stored > analysis::read_budget("", coarsest).stored) coarsest = own;
   }
   return coarsest;

@@ -28,7 +28,7 @@ class Discard : public engine::Observer<T> {
 };
 
 /// What the program and its libraries take before they do anything, and each thread besides what it works in.
-constexpr std::uint64_t program_bytes = std::uint64_t{7} << 20U;
+constexpr std::uint64_t program_bytes = std::uint64_t{8} << 20U;
 constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 19U;
 
 /// Counts the bytes of arrays, those in one and the same place once.
@@ -43,8 +43,7 @@ class DistinctArrays {
 
 /// What a file takes beside its array: text, or what is mapped and was converted to another form.
 std::uint64_t bytes_while_reading(const Loaded& loaded) {
-  const bool is_text = loaded.format == Format::csv || loaded.format == Format::tsv;
-  if (is_text) {
+  if (is_text(loaded.format)) {
     std::error_code unknown;
     const std::uintmax_t size = std::filesystem::file_size(loaded.name.path, unknown);
     return unknown ? 0 : size;

@@ -48,7 +48,7 @@ engine::MaskKind kind_of(const Loaded& mask, MaskType type) {
       break;
   }
   if (array.dtype() == DType::boolean) return engine::MaskKind::keep;
-  if (mask.format == Format::csv || mask.format == Format::tsv) must_say(mask, "a CSV mask can mean three things");
+  if (is_text(mask.format)) must_say(mask, "a CSV mask can mean three things");
   if (!is_floating(array.dtype())) must_say(mask, fmt::format("a mask of {} can mean three things", dtype_name(array.dtype())));
   const Content content = content_of(array);
   if (content.has_one && !content.has_other) must_say(mask, "a float mask of 0 and 1 only can mean three things");

@@ -6,6 +6,7 @@
 #include "engine/findings.hpp"
 #include "engine/prepare.hpp"
 #include "request/estimate.hpp"
+#include "request/output_memory.hpp"
 #include "request/report.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_outputs.hpp"
@@ -178,9 +179,7 @@ void run(const RunRequest& request, const RunContext& context) {
                     [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   attend_as_decided(record, inputs, context, files, report);
   record.seconds.attend = watch.lap();
-  std::vector<Loaded> read;
-  for (const auto& file : inputs.files) read.push_back(file.second);
-  verify_inputs_unchanged(read);
+  for (const auto& [role, loaded] : inputs.files) verify_inputs_unchanged({&loaded, 1});
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();

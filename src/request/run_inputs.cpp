@@ -37,8 +37,8 @@ class InputFiles {
     const DType compute = text_type();
     // Decimal text is rounded once, to the type computed in: a CSV that was read before a float64 file turned up is read again.
     for (Wanted& w : wanted_) {
-      const bool is_text = w.loaded.format == Format::csv || w.loaded.format == Format::tsv;
-      if (is_text && compute == DType::f64 && w.loaded.array.dtype() == DType::f32 && !w.loaded.name.is_standard_stream())
+      if (is_text(w.loaded.format) && compute == DType::f64 && w.loaded.array.dtype() == DType::f32 &&
+          !w.loaded.name.is_standard_stream())
         w.loaded = load(w, DType::f64);
     }
     return compute;

@@ -1,14 +1,12 @@
 // The output arrays of a run: their shapes, their files, and the observers that fill them.
 #include "request/run_outputs.hpp"
 
-#include "engine/blocks.hpp"
 #include "engine/prepare.hpp"
 #include "request/long_weights.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -48,9 +46,8 @@ Shape output_shape(const RunRequest& request, const RunInputs& inputs, const eng
   }
 }
 
-bool is_text(const FileName& name, const WriteOptions& options) {
-  const Format format = options.to.value_or(format_of_path(name.path).value_or(Format::csv));
-  return format == Format::csv || format == Format::tsv;
+bool is_text_file(const FileName& name, const WriteOptions& options) {
+  return is_text(options.to.value_or(format_of_path(name.path).value_or(Format::csv)));
 }
 
 std::vector<std::string> numbered(std::size_t count) {
@@ -121,40 +118,6 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
   return planned;
 }
 
-engine::Needs needs_of(const std::vector<OutputPlan>& outputs, const RunRequest& request) {
-  engine::Needs needs;
-  for (const OutputPlan& p : outputs) {
-    if (p.role == "output") (request.attention.combine == Combine::sum ? needs.output : needs.weights) = true;
-    if (p.role == "weights") needs.weights = true;
-    if (p.role == "lse") needs.log_sum_exp = true;
-    if (p.role != "scores") continue;
-    needs.raw_scores = request.scores_stage == ScoresStage::raw;
-    needs.capped_scores = request.scores_stage == ScoresStage::capped;
-    needs.masked_scores = request.scores_stage == ScoresStage::masked;
-  }
-  return needs;
-}
-
-std::uint64_t bytes_in_memory(const std::vector<OutputPlan>& outputs, const engine::Plan& plan, DType computed_in,
-                              bool is_tiled) {
-  const engine::Dims& d = plan.dims;
-  const double pairs = static_cast<double>(d.batch * d.heads) * static_cast<double>(d.q_len) * static_cast<double>(d.kv_len);
-  const bool sees_all = !plan.may_hide() && plan.visible_pairs() >= pairs;
-  // The queries of a head's last block.
-  const std::size_t last = !is_tiled ? 1 : (d.q_len - 1) % engine::most_queries + 1;
-  std::uint64_t bytes = 0;
-  for (const OutputPlan& p : outputs) {
-    const std::uint64_t size = element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
-    const FileName name = FileName::parse_output(p.file);
-    const std::optional<Format> format = format_of_path(name.path);
-    const bool is_in_place = !name.is_standard_stream() && (format == Format::npy || format == Format::safetensors);
-    const bool is_pairs = p.role == "weights" || p.role == "scores";
-    const bool is_long = d.q_len > 0 && last * d.kv_len * item_size(p.dtype) >= Outputs::long_piece;
-    if (!(is_pairs && is_in_place && is_long && sees_all && computed_in == p.dtype)) bytes += size;
-  }
-  return bytes;
-}
-
 template <class T, class D>
 RunOutputs<T, D>::RunOutputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
                              const engine::Operands<T>& operands, const std::vector<OutputPlan>& planned, Outputs& files)
@@ -187,7 +150,7 @@ D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
   options.deflate = request_.writing.deflate;
   if (p.role == "output" || name.is_standard_stream()) options.to = request_.writing.to;
   Shape shape = p.shape;
-  if (is_text(name, options)) {
+  if (is_text_file(name, options)) {
     // One number for each query stands in a line of its own, beside the query's name.
     if (p.role == "lse") shape.push_back(1);
     const bool rows_are_queries =
@@ -254,7 +217,7 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
   const FileName name = FileName::parse_output(p.file);
   WriteOptions options;
   if (name.is_standard_stream()) options.to = request_.writing.to;
-  if (!is_text(name, options)) throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
+  if (!is_text_file(name, options)) throw Error(Status::usage, fmt::format("--weights-form long is text: {} is not CSV", p.file));
   const engine::Dims& d = plan_.dims;
   const Shape shape{d.batch, d.heads, d.q_len, d.kv_len};
   void* memory =

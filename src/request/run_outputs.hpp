@@ -10,7 +10,6 @@
 
 #include <attn/io.hpp>
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,13 +36,6 @@ struct OutputPlan {
 /// in place.
 void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report,
                         const std::vector<std::pair<std::string, Loaded>>& inputs);
-
-/// What the engine will be asked for.
-[[nodiscard]] engine::Needs needs_of(const std::vector<OutputPlan>& outputs, const RunRequest& request);
-
-/// Bytes of the outputs that gather in memory or in mapped files. Pairs in long pieces go to their file at once.
-[[nodiscard]] std::uint64_t bytes_in_memory(const std::vector<OutputPlan>& outputs, const engine::Plan& plan, DType computed_in,
-                                            bool is_tiled);
 
 /// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
 template <class T, class D>

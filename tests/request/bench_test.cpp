@@ -145,14 +145,14 @@ TEST_CASE("more memory than there is or is allowed is refused before anything is
   CHECK(status_of({"--shape", "1,1,1,100000000000,64"}) == Status::memory);
   CHECK(status_of({"--shape", "1000000000000000000,1000000000000000000,1000000000000,1,1"}) == Status::memory);
   CHECK(status_of({"--shape", "18446744073709551615,1,1,1,1", "--packed"}) == Status::memory);
-  CHECK(status_of({"--shape", "1,8,1024,1024,64", "--max-memory", "7M"}) == Status::memory);
-  CHECK(status_of({"--shape", "1,1,4,4,4", "--repeat", "1", "--max-memory", "7M"}) == Status::ok);
+  CHECK(status_of({"--shape", "1,8,2048,2048,64", "--max-memory", "20M"}) == Status::memory);
+  CHECK(status_of({"--shape", "1,1,4,4,4", "--repeat", "1", "--max-memory", "20M"}) == Status::ok);
 }
 
 TEST_CASE("standard shapes that do not fit are left out and named") {
   Listener listener;
   const auto results = bench(request_of({"--repeat", "1", "--warmup", "0"}),
-                             {.reporter = listener, .progress = {}, .cores = 1, .memory = 3 << 20U});
+                             {.reporter = listener, .progress = {}, .cores = 1, .memory = 13 << 20U});
   CHECK(results.size() + listener.warnings.size() == 12);
   CHECK(results.size() >= 1);
   CHECK(listener.warnings.size() >= 8);
