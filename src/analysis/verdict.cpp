@@ -55,8 +55,9 @@ double JudgedElement::ratio() const noexcept {
 void Tally::take(const JudgedElement& element) noexcept {
   ++elements_;
   const double error = element.error();
-  // Written so that a NaN, in the claim, in the exact number or in the bound, fails.
-  const bool passes = error == 0 || error <= element.bound;
+  // Written so that a NaN, in the claim, in the exact number or in the bound, fails; and a number in the place of an infinity,
+  // however little is known of it.
+  const bool passes = error == 0 || (std::isfinite(error) && error <= element.bound);
   if (!passes) ++failed_;
   if (std::isnan(error))
     ++nan_;

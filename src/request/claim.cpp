@@ -3,6 +3,7 @@
 
 #include "analysis/budget.hpp"
 #include "engine/engine.hpp"
+#include "engine/findings.hpp"
 #include "request/estimate.hpp"
 #include "request/report.hpp"
 #include "request/run_outputs.hpp"
@@ -123,6 +124,13 @@ bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::
     throw Error(Status::memory, fmt::format("this needs {} and --max-memory allows {}", byte_text(record.estimate.total_bytes()),
                                             byte_text(r.max_memory->bytes)));
   return r.dry_run;
+}
+
+void refuse_nan(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
+  if (r.nan != NanPolicy::error) return;
+  std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
+  if (found.empty()) found = engine::first_visible_nan(plan, inputs.inputs);
+  if (!found.empty()) throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
 }
 
 void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json) {

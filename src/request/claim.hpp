@@ -60,6 +60,9 @@ struct Claim {
 [[nodiscard]] bool only_planned(const ClaimRequest& request, const RunInputs& inputs, const engine::Plan& plan,
                                 std::size_t value_width, const RunContext& context);
 
+/// Throws Error(data) for --nan error when an input holds a NaN that no mask hides.
+void refuse_nan(const ClaimRequest& request, const RunInputs& inputs, const engine::Plan& plan);
+
 /// Opens --report and fills it with `json` when there is one.
 void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json);
 

@@ -100,6 +100,7 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
   const analysis::Budget budget = analysis::read_budget("--budget", budget_of(r, claims));
   const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
   if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
+  refuse_nan(r, inputs, plan);
   Identified result;
   result.asked = {.inputs = widened(inputs.inputs), .options = inputs.options, .has_mask = !r.mask.empty()};
   if (inputs.projection) {

@@ -192,6 +192,7 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
   const engine::Execution execution{
       .threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = context.progress};
   if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
+  refuse_nan(r, inputs, plan);
   engine::Findings findings;
   const engine::Operands<double> operands = engine::prepare<double>(plan, inputs.inputs, findings);
   std::vector<std::unique_ptr<Judgement>> judgements;

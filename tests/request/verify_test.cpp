@@ -137,6 +137,11 @@ TEST_CASE("a query without a key: zeros, or NaN where that was asked for") {
     CHECK(mistaken.verdicts[0].nan == 10);
     CHECK(mistaken.verdicts[1].failed == 8);
   }
+  // A number where nothing is summed is wrong, though -inf has no bound.
+  change("l.npy", 1, [](double) { return -5.0; });
+  const auto finite = verify(with_inputs(scene, {"--claim-lse", "l.npy"}));
+  CHECK(finite.verdicts[0].failed == 1);
+  CHECK(finite.verdicts[0].worst.index == 1);
 }
 
 TEST_CASE("PyTorch's outputs hold in float32 and bfloat16") {
