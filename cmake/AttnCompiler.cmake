@@ -19,8 +19,3 @@ if(ATTN_SANITIZE)
   target_compile_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(attn_flags INTERFACE -fsanitize=${ATTN_SANITIZE})
 endif()
-
-# What the fuzzer watches to find new ways through the code.
-if(ATTN_FUZZ)
-  target_compile_options(attn_flags INTERFACE -fsanitize=fuzzer-no-link)
-endif()
