@@ -118,6 +118,21 @@ bool tells_something(const ModelConfig& c) {
 
 }  // namespace
 
+std::optional<RopeScaling> usable_scaling(const ModelConfig& config) {
+  if (!config.rope_scaling || !config.rope_scaling->scaling) return std::nullopt;
+  const RopeScaling& s = *config.rope_scaling->scaling;
+  using Kind = RopeScaling::Kind;
+  const auto refuse = [&](const char* expected) {
+    throw Error(Status::data, {config.path},
+                fmt::format("rotary positions scaled as '{}' need {}", config.rope_scaling->type, expected));
+  };
+  if (!(s.factor >= 1)) refuse("a \"factor\" of at least 1");
+  if ((s.kind == Kind::dynamic || s.kind == Kind::llama3) && !(s.length >= 1))
+    refuse("the length of training, \"max_position_embeddings\" or \"original_max_position_embeddings\"");
+  if (s.kind == Kind::llama3 && !(s.low > 0 && s.high > s.low)) refuse("0 < \"low_freq_factor\" < \"high_freq_factor\"");
+  return s;
+}
+
 std::optional<ModelConfig> read_config(const std::string& parameters, Reporter& reporter) {
   const std::string path = beside(parameters, "config.json");
   std::error_code ignored;

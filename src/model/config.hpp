@@ -34,4 +34,8 @@ struct ModelConfig {
 /// is not JSON is ignored with a warning. Throws Error(data) for entries of the wrong kind ("num_attention_heads": "many").
 [[nodiscard]] std::optional<ModelConfig> read_config(const std::string& parameters, Reporter& reporter);
 
+/// The scaling of rotary positions that the file asks for; nullopt for none, and for a type that attn does not have. Throws
+/// Error(data) for numbers without meaning, such as a missing length.
+[[nodiscard]] std::optional<RopeScaling> usable_scaling(const ModelConfig& config);
+
 }  // namespace attn::model

@@ -114,7 +114,7 @@ AttentionOptions self_options(const LayerRequest& request, const StackedLayer& l
                 fmt::format("rotary positions scaled as '{}' are not known (expected linear, ntk, dynamic or llama3)",
                             config->rope_scaling->type),
                 "--rope-scaling says what to do instead; --rope-scaling none leaves them as they are");
-  o.rope_scaling = *config->rope_scaling->scaling;
+  o.rope_scaling = model::usable_scaling(*config).value_or(RopeScaling{});
   return o;
 }
 

@@ -140,8 +140,8 @@ void read_ids(const RunRequest& r, bool self_attention, Reporter& reporter, RunI
 void use_projection(const RunRequest& r, RunInputs& result) {
   const auto& config = result.projection->config();
   if (!r.rope_base && config && config->rope_base) result.options.rope_base = *config->rope_base;
-  if (!r.rope_scaling && config && config->rope_scaling && config->rope_scaling->scaling)
-    result.options.rope_scaling = *config->rope_scaling->scaling;
+  if (!r.rope_scaling && config && r.attention.rope != RopePairing::none)
+    result.options.rope_scaling = model::usable_scaling(*config).value_or(RopeScaling{});
   result.options.residual = false;
   result.projection->take_over(result.inputs, r.engine == EngineChoice::reference ? DType::f64 : result.compute);
 }

@@ -62,10 +62,21 @@ TEST_CASE("other spellings") {
   CHECK(dynamic->rope_scaling->scaling->kind == RopeScaling::Kind::dynamic);
   CHECK(dynamic->rope_scaling->scaling->length == 2048.0);
   CHECK(dynamic->rope_fraction == 0.25);
+  CHECK(usable_scaling(*dynamic)->factor == 4.0);
+  for (const char* wrong :
+       {R"({"rope_scaling": {"type": "dynamic", "factor": 4.0}})", R"({"rope_scaling": {"type": "linear", "factor": 0.5}})",
+        R"({"rope_scaling": {"type": "llama3", "factor": 8, "original_max_position_embeddings": 0}})",
+        R"({"max_position_embeddings": 9, "rope_scaling": {"type": "llama3", "low_freq_factor": 4}})"}) {
+    CAPTURE(wrong);
+    const auto config = config_of(wrong);
+    REQUIRE(config.has_value());
+    CHECK(error_of([&] { (void)usable_scaling(*config); }).status() == Status::data);
+  }
   const auto yarn = config_of(R"({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})");
   REQUIRE(yarn.has_value());
   CHECK(yarn->rope_scaling->type == "yarn");
   CHECK_FALSE(yarn->rope_scaling->scaling.has_value());
+  CHECK_FALSE(usable_scaling(*yarn).has_value());
   const auto nested = config_of(R"({"model_type": "llava", "text_config": {"num_attention_heads": 4}})");
   REQUIRE(nested.has_value());
   CHECK(nested->heads == 4);
