@@ -127,12 +127,11 @@ void StagedFile::unmap() noexcept {
 
 bool StagedFile::put(const std::byte* at, std::span<const std::byte> bytes) const {
   const std::less_equal<> in_order;
-  for (const Mapping& mapping : mappings_) {
-    if (!in_order(mapping.address, at) || !in_order(at + bytes.size(), mapping.address + mapping.size)) continue;
-    write_all_at(mapping.offset + static_cast<std::uint64_t>(at - mapping.address), bytes);
-    return true;
-  }
-  return false;
+  const auto mapping = std::ranges::find_if(
+      mappings_, [&](const Mapping& m) { return in_order(m.address, at) && in_order(at + bytes.size(), m.address + m.size); });
+  if (mapping == mappings_.end()) return false;
+  write_all_at(mapping->offset + static_cast<std::uint64_t>(at - mapping->address), bytes);
+  return true;
 }
 
 void StagedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {

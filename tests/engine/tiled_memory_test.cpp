@@ -73,10 +73,10 @@ Array numbers(const Shape& shape, DType type) {
 }
 
 struct Scene {
-  const char* name;
-  DType type;
-  bool packed;
-  bool past;
+  const char* name = "";
+  DType type = DType::f32;
+  bool packed = false;
+  bool past = false;
   AttentionOptions options;
 };
 
