@@ -115,11 +115,14 @@ Array output_bounds(const model::Linear& linear, const Array& y, const Array& bo
   const double per_size = kDeviations * std::sqrt(roundings(w.array, nullptr, budget)) * budget.operand +
                           summing(w.in, budget) * std::sqrt(static_cast<double>(w.in));
   const auto out = result.mutable_values<double>();
-  for (std::size_t k = 0; k < out.size(); ++k) {
-    const double value = std::abs(o.values<double>()[k]);
-    const double bias = linear.has_bias() ? std::abs(linear.bias.at_flat(k % w.out)) : 0;
-    out[k] = 2 * out[k] + per_size * sizes.values<double>()[k] + budget.stored * (2 * value + bias) +
-             (budget.cuts ? 2 * budget.operand * value : 0) + budget.tiny;
+  for (std::size_t first = 0; first < out.size(); first += w.out) {
+    for (std::size_t c = 0; c < w.out; ++c) {
+      const std::size_t k = first + c;
+      const double value = std::abs(o.values<double>()[k]);
+      const double bias = linear.has_bias() ? std::abs(linear.bias.at_flat(c)) : 0;
+      out[k] = 2 * out[k] + per_size * sizes.values<double>()[k] + budget.stored * (2 * value + bias) +
+               (budget.cuts ? 2 * budget.operand * value : 0) + budget.tiny;
+    }
   }
   return result;
 }
