@@ -226,7 +226,7 @@ void TiledWalk<T>::open_pairs(const KeyRange& within, PairRows<T>& rows) {
 
 template <class T>
 void TiledWalk<T>::add_pairs(const Keys& keys, const T* divisor, const PairKind& kind) {
-  PairRows<T>& rows = kind.rows;
+  PairRows<T>& rows = *kind.rows;
   if (rows.end != keys.begin) {
     hand_out(kind);
     rows.begin = keys.begin;
@@ -243,7 +243,7 @@ void TiledWalk<T>::add_pairs(const Keys& keys, const T* divisor, const PairKind&
 template <class T>
 void TiledWalk<T>::hand_out(const PairKind& kind) {
   const BlockPlace& place = block_.place();
-  const PairRows<T>& rows = kind.rows;
+  const PairRows<T>& rows = *kind.rows;
   if (rows.begin == rows.end) return;
   for (std::size_t part = 0; part < place.heads; ++part) {
     const Tile<T> tile{.batch = place.batch,
@@ -262,8 +262,8 @@ void TiledWalk<T>::hand_out(const PairKind& kind) {
 
 template <class T>
 void TiledWalk<T>::weights() {
-  const PairKind kind{&Needs::weights, &Observer<T>::weights, scratch_.pairs[0]};
-  open_pairs(block_.range(), kind.rows);
+  const PairKind kind{&Needs::weights, &Observer<T>::weights, &scratch_.pairs[0]};
+  open_pairs(block_.range(), *kind.rows);
   for_each_tile(block_.range(), [&](const Keys& keys) {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
     weigh_tile(keys, true, block_.total());
@@ -287,11 +287,11 @@ void TiledWalk<T>::clear_masked(const Keys& keys) {
 template <class T>
 void TiledWalk<T>::scores() {
   const KeyRange all{0, job_.plan.dims.kv_len};
-  const PairKind raw{&Needs::raw_scores, &Observer<T>::raw_scores, scratch_.pairs[0]};
-  const PairKind capped{&Needs::capped_scores, &Observer<T>::capped_scores, scratch_.pairs[1]};
-  const PairKind masked{&Needs::masked_scores, &Observer<T>::masked_scores, scratch_.pairs[2]};
+  const PairKind raw{&Needs::raw_scores, &Observer<T>::raw_scores, &scratch_.pairs[0]};
+  const PairKind capped{&Needs::capped_scores, &Observer<T>::capped_scores, &scratch_.pairs[1]};
+  const PairKind masked{&Needs::masked_scores, &Observer<T>::masked_scores, &scratch_.pairs[2]};
   for (const PairKind* kind : {&raw, &capped, &masked})
-    if (job_.needs.*kind->wanted) open_pairs(all, kind->rows);
+    if (job_.needs.*kind->wanted) open_pairs(all, *kind->rows);
   for_each_tile(all, [&](const Keys& keys) {
     const auto add = [&](const PairKind& kind) {
       if (job_.needs.*kind.wanted) add_pairs(keys, scratch_.ones, kind);

@@ -74,7 +74,7 @@ class TiledWalk {
   struct PairKind {
     bool Needs::*wanted;
     void (Observer<T>::*take)(const Tile<T>&);
-    PairRows<T>& rows;
+    PairRows<T>* rows;
   };
   /// Makes room for the pairs of all keys of `within` that this span holds.
   void open_pairs(const KeyRange& within, PairRows<T>& rows);

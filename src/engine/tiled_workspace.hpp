@@ -66,13 +66,13 @@ struct BlockMemory {
     return (head_dim + value_dim) * kernels::kLanes * sizeof(T) + sizeof(BlockMemory);
   }
 
-  AlignedArray<T> queries;                 ///< [head_dim][kLanes], or for a few lanes [lanes][head_dim]
-  Sums<T> total;                           ///< of all spans so far
-  kernels::SoftmaxRows<T> statistics;      ///< the running softmax of the logits themselves, where it is needed before
-  KeyRange lane_range[kernels::kLanes];    ///< what the query of each lane may see
-  alignas(64) T divisor[kernels::kLanes];  ///< of the output, once it is known
-  double log_sum_exp[kernels::kLanes];     ///< of each lane, when asked for
-  std::uint8_t is_empty[kernels::kLanes];  ///< 1 where a lane has seen no key
+  AlignedArray<T> queries;                      ///< [head_dim][kLanes], or for a few lanes [lanes][head_dim]
+  Sums<T> total;                                ///< of all spans so far
+  kernels::SoftmaxRows<T> statistics = {};      ///< the running softmax of the logits themselves, where it is needed before
+  KeyRange lane_range[kernels::kLanes];         ///< what the query of each lane may see
+  alignas(64) T divisor[kernels::kLanes] = {};  ///< of the output, once it is known
+  double log_sum_exp[kernels::kLanes] = {};     ///< of each lane, when asked for
+  std::uint8_t is_empty[kernels::kLanes] = {};  ///< 1 where a lane has seen no key
 };
 
 /// One number for each pair of a block and keys [begin, end), [lanes][stride], on its way to the observers.

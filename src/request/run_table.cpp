@@ -223,6 +223,9 @@ void add_masks(Table<R>& t) {
   t.push_back(
       row<R>({.name = "alibi", .group = kMasks, .help = "ALiBi: adds -slope*abs(p-j) with the standard slopes of the heads"},
              [](auto& s) -> auto& { return s.attention.alibi; }));
+}
+
+void add_rope(Table<R>& t) {
   t.push_back(row<R>(
       {.name = "rope", .metavar = "PAIRS", .group = kMasks, .help = "rotary positions on query and key; how features are paired"},
       [](auto& s) -> auto& { return s.attention.rope; }));
@@ -325,6 +328,7 @@ const Table<RunRequest>& run_table() {
     add_outputs(rows);
     add_scores(rows);
     add_masks(rows);
+    add_rope(rows);
     add_heads(rows);
     add_running(rows);
     append_reading(rows);
