@@ -1,6 +1,7 @@
 // Observers take what they asked for from the walk over query blocks; the engine does the least work that serves them all.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,6 +23,21 @@ struct Tile {
   [[nodiscard]] T at(std::size_t i, std::size_t j) const noexcept { return data[i * query_step + j * key_step]; }
 };
 
+/// What one row of weights w_j says, j over the keys that the query sees. All 0 for a query without any.
+struct RowFacts {
+  double entropy = 0;      ///< -sum_j w_j ln w_j in nats, whatever the weights add up to; NaN where a weight is negative
+  double maximum = 0;      ///< the largest weight
+  std::size_t argmax = 0;  ///< its key; of equal logits that with the lowest number
+  double distance = 0;     ///< sum_j w_j |p - j|, p the query's position
+  double mass = 0;         ///< sum_j w_j
+};
+
+/// One of a query's strongest keys.
+struct KeyWeight {
+  std::size_t key = 0;
+  double weight = 0;
+};
+
 /// Finished queries of one head. Pointers are null for what no observer asked for.
 template <class T>
 struct RowBlock {
@@ -32,6 +48,12 @@ struct RowBlock {
   const T* output = nullptr;               ///< [queries, value_dim], contiguous; zero for a query without a visible key
   const double* log_sum_exp = nullptr;     ///< [queries]; ln sum_j exp(logit_j), -inf for a query without a visible key
   const std::uint8_t* is_empty = nullptr;  ///< [queries]; 1 for a query without a visible key. Always given.
+  const RowFacts* facts = nullptr;         ///< [queries]
+  /// The strongest keys of query i, strongest first: top[i * top_step + n] for n < top_count[i]. Strongest by their logits, of
+  /// equal ones that with the lowest number; keys that nobody sees are not among them.
+  const KeyWeight* top = nullptr;
+  const std::size_t* top_count = nullptr;
+  std::size_t top_step = 0;
 };
 
 /// What an observer wants to be handed. Asking for more never changes a bit of what others get.
@@ -42,6 +64,9 @@ struct Needs {
   bool raw_scores = false;     ///< after scale and temperature: every pair, masked or not
   bool capped_scores = false;  ///< after softcap: every pair
   bool masked_scores = false;  ///< after bias and masks: every pair, -inf where masked
+  bool facts = false;          ///< of each row
+  std::size_t top = 0;         ///< how many of each query's strongest keys
+  bool columns = false;        ///< the final weights once more, column by column
 
   [[nodiscard]] bool any_scores() const noexcept { return raw_scores || capped_scores || masked_scores; }
   Needs& operator|=(const Needs& other) noexcept {
@@ -51,8 +76,13 @@ struct Needs {
     raw_scores |= other.raw_scores;
     capped_scores |= other.capped_scores;
     masked_scores |= other.masked_scores;
+    facts |= other.facts;
+    top = std::max(top, other.top);
+    columns |= other.columns;
     return *this;
   }
+  /// Something is learned of rows beside their sums.
+  [[nodiscard]] bool notes() const noexcept { return facts || top > 0; }
 };
 
 /// Calls come from several threads at once, each for other queries: tiles and rows of one (batch, head, query) come from one
@@ -71,6 +101,9 @@ class Observer {
   virtual void capped_scores(const Tile<T>& /*tile*/) {}
   virtual void masked_scores(const Tile<T>& /*tile*/) {}
   virtual void rows(const RowBlock<T>& /*block*/) {}
+  /// Final weights, after all calls of the others: tiles of one (batch, head, key) come from one thread, in ascending order of
+  /// their queries. Tiles that nobody sees are left out.
+  virtual void columns(const Tile<T>& /*tile*/) {}
 };
 
 }  // namespace attn::engine

@@ -127,6 +127,34 @@ class WholeRows {
   Rows<double> rows_;
 };
 
+/// -sum w ln w, and the rest of what a row of weights says. `order` are the visible keys, strongest first.
+RowFacts facts_of(const Plan& plan, std::size_t b, std::size_t i, const QueryState& state,
+                  const std::vector<std::size_t>& order) {
+  RowFacts facts;
+  if (order.empty()) return facts;
+  for (std::size_t j = 0; j < state.weights.size(); ++j) {
+    const double w = state.weights[j];
+    facts.mass += w;
+    if (w != 0) facts.entropy -= w * std::log(w);
+    facts.distance += w * std::abs(static_cast<double>(plan.position(b, i) - static_cast<std::int64_t>(j)));
+  }
+  facts.argmax = order.front();
+  facts.maximum = state.weights[order.front()];
+  return facts;
+}
+
+/// The visible keys, those of larger weights first: by logits, which tell apart what weights may round to one number. Of equal
+/// ones the lowest first; NaN last.
+std::vector<std::size_t> strongest_first(Normalizer kind, const std::vector<double>& logits) {
+  std::vector<std::size_t> order;
+  for (std::size_t j = 0; j < logits.size(); ++j)
+    if (logits[j] != kMasked) order.push_back(j);
+  const double sign = kind == Normalizer::softmin ? -1 : 1;
+  const auto rank = [&](std::size_t j) { return std::isnan(logits[j]) ? kMasked : sign * logits[j]; };
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t c) { return rank(a) > rank(c); });
+  return order;
+}
+
 class Reference {
  public:
   Reference(const Plan& plan, const Operands<double>& operands, std::span<Observer<double>* const> observers)
@@ -150,7 +178,31 @@ class Reference {
     hand_out(b, h, i, state, is_empty);
   }
 
+  /// The weights of one query for those who want columns.
+  void columns(std::size_t b, std::size_t h, std::size_t i, QueryState& state) const {
+    score_keys(b, h, i, state);
+    if (std::ranges::all_of(state.logits, [](double x) { return x == kMasked; })) return;
+    normalize(plan_.options.normalize, state.logits, state.weights);
+    Tile<double> tile = whole_row(b, h, i);
+    tile.data = state.weights.data();
+    for (Observer<double>* observer : observers_)
+      if (observer->needs().columns) observer->columns(tile);
+  }
+  [[nodiscard]] const Needs& needs() const noexcept { return needs_; }
+
  private:
+  [[nodiscard]] Tile<double> whole_row(std::size_t b, std::size_t h, std::size_t i) const noexcept {
+    return {.batch = b,
+            .head = h,
+            .query = i,
+            .queries = 1,
+            .key = 0,
+            .keys = plan_.dims.kv_len,
+            .data = nullptr,
+            .query_step = plan_.dims.kv_len,
+            .key_step = 1};
+  }
+
   void score_keys(std::size_t b, std::size_t h, std::size_t i, QueryState& state) const {
     const auto& options = plan_.options;
     const double* q = query_.row(b, h, i);
@@ -175,24 +227,28 @@ class Reference {
   }
 
   void hand_out(std::size_t b, std::size_t h, std::size_t i, const QueryState& state, bool is_empty) const {
-    Tile<double> tile{.batch = b,
-                      .head = h,
-                      .query = i,
-                      .queries = 1,
-                      .key = 0,
-                      .keys = plan_.dims.kv_len,
-                      .data = nullptr,
-                      .query_step = plan_.dims.kv_len,
-                      .key_step = 1};
+    Tile<double> tile = whole_row(b, h, i);
     const std::uint8_t empty_flag = is_empty ? 1 : 0;
     const double lse = needs_.log_sum_exp ? log_sum_exp(state.logits) : 0.0;
+    std::vector<std::size_t> order;
+    if (needs_.notes()) order = strongest_first(plan_.options.normalize, state.logits);
+    const RowFacts facts = needs_.facts ? facts_of(plan_, b, i, state, order) : RowFacts{};
+    std::vector<KeyWeight> top;
+    // A NaN has no place among the strongest.
+    for (const std::size_t j : order)
+      if (top.size() < needs_.top && !std::isnan(state.logits[j])) top.push_back({j, state.weights[j]});
+    const std::size_t top_count = top.size();
     const RowBlock<double> rows{.batch = b,
                                 .head = h,
                                 .query = i,
                                 .queries = 1,
                                 .output = needs_.output ? state.output.data() : nullptr,
                                 .log_sum_exp = needs_.log_sum_exp ? &lse : nullptr,
-                                .is_empty = &empty_flag};
+                                .is_empty = &empty_flag,
+                                .facts = needs_.facts ? &facts : nullptr,
+                                .top = needs_.top > 0 ? top.data() : nullptr,
+                                .top_count = needs_.top > 0 ? &top_count : nullptr,
+                                .top_step = needs_.top};
     for (Observer<double>* observer : observers_) {
       const Needs needs = observer->needs();
       const auto give = [&](const std::vector<double>& values, void (Observer<double>::*take)(const Tile<double>&)) {
@@ -229,6 +285,11 @@ void run_reference(const Plan& plan, const Operands<double>& operands, std::span
     const std::size_t first = task % in_head * block;
     for (std::size_t i = first; i < std::min(first + block, d.q_len); ++i)
       reference.query(row / d.heads, row % d.heads, i, state);
+  });
+  if (!reference.needs().columns) return;
+  for_each_task(d.batch * d.heads, execution, [&](std::size_t row) {
+    QueryState state(d);
+    for (std::size_t i = 0; i < d.q_len; ++i) reference.columns(row / d.heads, row % d.heads, i, state);
   });
 }
 

@@ -1,5 +1,6 @@
 // The fast engine: blocks of queries against spans of keys, with a running normalizer.
 #include "engine/engine.hpp"
+#include "engine/tiled_columns.hpp"
 #include "engine/tiled_split.hpp"
 #include "engine/tiled_strip.hpp"
 
@@ -43,7 +44,12 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   Needs needs;
   for (const Observer<T>* observer : observers) needs |= observer->needs();
   const BlockMap map = execution.map_masks ? BlockMap(plan, execution) : BlockMap();
-  const TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
+  TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
+  RowSums<T> row_sums;
+  if (needs.columns) {
+    row_sums = make_row_sums<T>(plan.dims, job.settings.is_double());
+    job.row_sums = &row_sums;
+  }
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return;
   const Blocks blocks(plan.dims);
   TiledPool<T> pool(plan.dims.head_dim, plan.dims.value_dim, plan.has_bias());
@@ -53,6 +59,7 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   } else {
     run_strips(job, blocks, pool, execution);
   }
+  if (needs.columns) walk_columns(job, blocks, pool, execution);
 }
 
 template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&);

@@ -26,6 +26,7 @@ struct TiledJob {
   Needs needs;
   TiledSettings<T> settings;
   const kernels::KernelTable<T>& kernels;
+  RowSums<T>* row_sums = nullptr;  ///< where blocks save theirs, if they are to come back
 
   /// A pass for the log-sum-exp, or the first of two softmaxes, comes before the output's.
   [[nodiscard]] bool has_statistics() const noexcept {
@@ -69,10 +70,20 @@ class TiledBlock {
 
   /// After the last span: what the sums are divided by, which queries are empty, their log-sum-exp.
   void finish();
+  /// Logits (of `count` keys, in rows of kLanes) to weights up to the divisor, when all sums are known.
+  void weigh(T* tile, std::size_t count, TiledScratch<T>& scratch) const;
   void hand_out_rows(TiledScratch<T>& scratch) const;
+
+  /// Puts what final weights are made from where it belongs among that of all queries, and takes it from there.
+  void save(RowSums<T>& all) const;
+  void restore(const RowSums<T>& all);
 
  private:
   void find_ranges();
+  /// The facts and the strongest keys of all lanes, in the scratch memory.
+  void finish_facts(TiledScratch<T>& scratch) const;
+  void finish_top(TiledScratch<T>& scratch) const;
+  [[nodiscard]] std::size_t row_of(std::size_t lane) const noexcept;
   [[nodiscard]] double log_sum_exp(const kernels::SoftmaxRows<T>& rows, std::size_t lane) const;
 
   const TiledJob<T>& job_;

@@ -144,31 +144,32 @@ void TiledWalk<T>::sums(Sums<T>& sums) {
   for_each_tile(block_.range(), [&](const Keys& keys) {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, sums.rows.next, sums.seen)) return;
     const bool select = job_.needs.output && needs_select(keys);
-    weigh_tile(keys, false, sums);
+    if (sums.notes) sums.notes->take_logits(k_, scratch_.tile.get(), keys.count(), block_.lanes(), keys.begin);
+    weigh_tile(keys, sums);
+    if (job_.needs.facts) note_weights(keys, sums);
     if (job_.needs.output) add_values(keys, select, sums);
   });
   if (few) end_few(sums);
 }
 
 template <class T>
-void TiledWalk<T>::weigh_tile(const Keys& keys, bool final, Sums<T>& sums) {
+void TiledWalk<T>::weigh_tile(const Keys& keys, Sums<T>& sums) {
   T* tile = scratch_.tile.get();
-  const std::size_t lanes = block_.lanes();
   const bool natural = job_.settings.natural;
-  switch (job_.settings.normalize) {
-    case Normalizer::softmax:
-    case Normalizer::softmin:
-    case Normalizer::softmax1:
-      if (final) return k_.exponentials(tile, keys.count(), lanes, natural, sums.rows.maximum);
-      return k_.softmax_step(tile, keys.count(), lanes, natural, sums.rows);
-    case Normalizer::double_softmax:
-      // Once the sums are known, they must stay: the other row array takes what is added.
-      return k_.double_step(tile, keys.count(), lanes, natural, block_.statistics(), final ? scratch_.part.second : sums.second);
-    case Normalizer::sigmoid:
-      return k_.sigmoid(tile, keys.count(), lanes);
-    case Normalizer::none:
-      return k_.zero_masked(tile, keys.count(), lanes);
+  if (job_.settings.is_online()) return k_.softmax_step(tile, keys.count(), block_.lanes(), natural, sums.rows);
+  if (job_.settings.is_double())
+    return k_.double_step(tile, keys.count(), block_.lanes(), natural, block_.statistics(), sums.second);
+  block_.weigh(tile, keys.count(), scratch_);
+}
+
+template <class T>
+void TiledWalk<T>::note_weights(const Keys& keys, Sums<T>& sums) {
+  const BlockPlace& place = block_.place();
+  for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
+    const std::int64_t position = job_.plan.position(place.batch, place.query_of(lane));
+    scratch_.position[lane] = static_cast<T>(position - static_cast<std::int64_t>(keys.begin));
   }
+  sums.notes->take_weights(k_, scratch_.tile.get(), keys.count(), block_.lanes(), scratch_.position, sums.rows.rescale);
 }
 
 /// Masked values must not be read into the sum; 0 * NaN would be. Looks at the values only where some pair may be masked.
@@ -266,7 +267,7 @@ void TiledWalk<T>::weights() {
   open_pairs(block_.range(), *kind.rows);
   for_each_tile(block_.range(), [&](const Keys& keys) {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
-    weigh_tile(keys, true, block_.total());
+    block_.weigh(scratch_.tile.get(), keys.count(), scratch_);
     add_pairs(keys, block_.divisor(), kind);
   });
   hand_out(kind);
@@ -323,6 +324,36 @@ void TiledWalk<T>::score_stages(const Keys& keys, Raw raw, Capped capped, Masked
   if (biased) load_bias(keys);
   apply_bias_and_interval(keys, biased, {}, nullptr, nullptr);
   masked();
+}
+
+template <class T>
+void TiledWalk<T>::columns() {
+  for_each_tile(block_.range(), [&](const Keys& keys) {
+    if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
+    T* tile = scratch_.tile.get();
+    block_.weigh(tile, keys.count(), scratch_);
+    k_.finish_tile(tile, keys.count(), block_.lanes(), block_.divisor());
+    const BlockPlace& place = block_.place();
+    for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
+      if (!std::isnan(block_.divisor()[lane])) continue;
+      for (std::size_t j = 0; j < keys.count(); ++j)
+        if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
+          tile[j * kLanes + lane] = 0;
+    }
+    for (std::size_t part = 0; part < place.heads; ++part) {
+      const Tile<T> handed{.batch = place.batch,
+                           .head = place.head + part,
+                           .query = place.first,
+                           .queries = place.queries,
+                           .key = keys.begin,
+                           .keys = keys.count(),
+                           .data = tile + part * place.queries,
+                           .query_step = 1,
+                           .key_step = kLanes};
+      for (Observer<T>* observer : job_.observers)
+        if (observer->needs().columns) observer->columns(handed);
+    }
+  });
 }
 
 template class TiledWalk<float>;

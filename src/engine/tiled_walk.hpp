@@ -31,6 +31,8 @@ class TiledWalk {
   void sums(Sums<T>& sums);
   /// Final weights, handed to those who want them.
   void weights();
+  /// Final weights tile by tile, handed to those who want columns.
+  void columns();
   /// Scores at all stages, handed to those who want them. The block's queries must be loaded with the scores' factor.
   void scores();
 
@@ -63,8 +65,9 @@ class TiledWalk {
   /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
   bool logit_tile(const Keys& keys, bool negate, T* maximum, T* seen);
   void apply_bias_and_interval(const Keys& keys, bool biased, kernels::LogitStage<T> stage, T* maximum, T* seen);
-  /// Logits to weights, up to the divisor; `sums` grow unless `final`, when they are known.
-  void weigh_tile(const Keys& keys, bool final, Sums<T>& sums);
+  /// Logits to weights, up to the divisor; `sums` grow.
+  void weigh_tile(const Keys& keys, Sums<T>& sums);
+  void note_weights(const Keys& keys, Sums<T>& sums);
   bool needs_select(const Keys& keys);
   void add_values(const Keys& keys, bool select, Sums<T>& sums);
   void begin_few(const Sums<T>& sums);

@@ -1,7 +1,9 @@
 // The memory of the tiled engine: what a thread works in, and what each of its blocks of queries keeps.
 #pragma once
 
+#include "engine/observer.hpp"
 #include "engine/plan.hpp"
+#include "engine/row_notes.hpp"
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
@@ -51,9 +53,10 @@ struct alignas(64) Sums {
   explicit Sums(std::size_t value_dim) : output(value_dim * kernels::kLanes, AlignedArray<T>::Start::unset) {}
 
   kernels::SoftmaxRows<T> rows = {};
-  T second[kernels::kLanes] = {};  ///< of the second softmax of two
-  T seen[kernels::kLanes] = {};    ///< 1 where a logit was visible
-  AlignedArray<T> output;          ///< [value_dim][kLanes]
+  T second[kernels::kLanes] = {};      ///< of the second softmax of two
+  T seen[kernels::kLanes] = {};        ///< 1 where a logit was visible
+  AlignedArray<T> output;              ///< [value_dim][kLanes]
+  std::unique_ptr<RowNotes<T>> notes;  ///< made when something asks for them
 };
 
 /// What a block of queries keeps from span to span, and hands on to the next block.
@@ -73,6 +76,15 @@ struct BlockMemory {
   alignas(64) T divisor[kernels::kLanes] = {};  ///< of the output, once it is known
   double log_sum_exp[kernels::kLanes] = {};     ///< of each lane, when asked for
   std::uint8_t is_empty[kernels::kLanes] = {};  ///< 1 where a lane has seen no key
+};
+
+/// What the final weights of all queries are made from, for a walk that comes back to them.
+template <class T>
+struct RowSums {
+  std::vector<T> maximum;             ///< [batch, heads, q_len], of the running softmax, or of the second of two
+  std::vector<T> divisor;             ///< likewise
+  std::vector<T> statistics_maximum;  ///< of the first of two softmaxes, else empty
+  std::vector<T> statistics_sum;
 };
 
 /// One number for each pair of a block and keys [begin, end), [lanes][stride], on its way to the observers.
@@ -100,21 +112,25 @@ struct TiledScratch {
     std::fill_n(ones, kernels::kLanes, T(1));
   }
 
-  AlignedArray<T> keys;        ///< [span][head_dim], when keys are made from their input
-  AlignedArray<T> values;      ///< [span][value_dim]
-  AlignedArray<T> queries;     ///< [lanes][head_dim], when queries are
-  AlignedArray<T> rows;        ///< [lanes][value_dim], the finished output
-  AlignedArray<T> few_output;  ///< [lanes][value_dim], the output of a few lanes while it grows
-  AlignedArray<T> tile;        ///< [kKeys][kLanes]: scores, logits, weights
-  AlignedArray<T> bias_rows;   ///< [kLanes][kKeys], as the plan gives it
-  AlignedArray<T> bias;        ///< [kKeys][kLanes]
-  AlignedArray<T> visible;     ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
-  AlignedArray<T> finished;    ///< [lanes][keys of a tile], reserved when pairs are handed out
-  PairRows<T> pairs[3];        ///< those of weights; or of raw, capped and masked scores
-  Sums<T> part;                ///< the sums over one span
+  AlignedArray<T> keys;                ///< [span][head_dim], when keys are made from their input
+  AlignedArray<T> values;              ///< [span][value_dim]
+  AlignedArray<T> queries;             ///< [lanes][head_dim], when queries are
+  AlignedArray<T> rows;                ///< [lanes][value_dim], the finished output
+  AlignedArray<T> few_output;          ///< [lanes][value_dim], the output of a few lanes while it grows
+  AlignedArray<T> tile;                ///< [kKeys][kLanes]: scores, logits, weights
+  AlignedArray<T> bias_rows;           ///< [kLanes][kKeys], as the plan gives it
+  AlignedArray<T> bias;                ///< [kKeys][kLanes]
+  AlignedArray<T> visible;             ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
+  AlignedArray<T> finished;            ///< [lanes][keys of a tile], reserved when pairs are handed out
+  PairRows<T> pairs[3];                ///< those of weights; or of raw, capped and masked scores
+  Sums<T> part;                        ///< the sums over one span
+  std::vector<RowFacts> facts;         ///< [lanes], finished
+  std::vector<KeyWeight> top;          ///< [lanes][as many as are asked for]
+  std::vector<std::size_t> top_count;  ///< [lanes]
   alignas(64) T ones[kernels::kLanes] = {};
   alignas(64) T lane_begin[kernels::kLanes] = {};
   alignas(64) T lane_end[kernels::kLanes] = {};
+  alignas(64) T position[kernels::kLanes] = {};
   std::uint64_t keep[kernels::kKeys] = {};
   /// Those of a strip. They stay for the next strip: memory that is given back costs a page fault for each 4 KB of it.
   std::vector<std::unique_ptr<BlockMemory<T>>> blocks;

@@ -49,6 +49,14 @@ struct alignas(64) SoftmaxRows {
   T rescale[kLanes];  ///< exp(old maximum - new maximum) of the last step
 };
 
+/// Where row_sums writes: kLanes numbers each, aligned.
+template <class T>
+struct TileSums {
+  T* mass;         ///< of the weights
+  T* information;  ///< of weight * ln(weight); NaN where a weight is negative
+  T* distance;     ///< of weight * |position - row|
+};
+
 template <class T>
 struct KernelTable {
   std::string_view isa;
@@ -121,9 +129,20 @@ struct KernelTable {
   /// output[f][i] += output_part[f][i] where a lane has seen a key (seen[i] not 0) in both; `seen` joins, too.
   void (*add_spans)(T* seen, T* output, const T* seen_part, const T* output_part, std::size_t dim, std::size_t lanes);
 
-  /// In place, for tests: exp2 of numbers <= 0, tanh.
+  // What is learned of rows beside the output. These leave the tile as it is.
+
+  /// Sums over the rows of a tile of weights (up to their divisor). `position` [kLanes] counts from the tile's first row.
+  void (*row_sums)(const T* tile, std::size_t count, std::size_t lanes, const T* position, const TileSums<T>& sums);
+  /// best[i] becomes max(best, tile) of each lane, NaN left aside. Where that is more than it was, row[i] is the first row that
+  /// holds it, and bit i of the result is set.
+  std::uint64_t (*largest)(const T* tile, std::size_t count, std::size_t lanes, T* best, T* row);
+  /// Bit i of bits[j] is set where tile[j][i] > threshold[i]. True when any is.
+  bool (*above)(const T* tile, std::size_t count, std::size_t lanes, const T* threshold, std::uint64_t* bits);
+
+  /// In place: exp2 of numbers <= 0; for tests: tanh, ln of numbers > 0.
   void (*exp2)(T* values, std::size_t rows);
   void (*tanh)(T* values, std::size_t rows);
+  void (*log)(T* values, std::size_t rows);
 };
 
 /// The tables this processor can run, best first; "portable" is always the last one.

@@ -8,6 +8,7 @@
 
 #include "kernels/few-inl.hpp"
 #include "kernels/join-inl.hpp"
+#include "kernels/notes-inl.hpp"
 #include "kernels/product-inl.hpp"
 #include "kernels/rows-inl.hpp"
 #include "kernels/tile-inl.hpp"
@@ -52,8 +53,12 @@ inline constexpr KernelTable<T> kTable = {
     .few_value_product = few_value_product<T>,
     .join_spans = join_spans<T>,
     .add_spans = add_spans<T>,
+    .row_sums = row_sums<T>,
+    .largest = largest<T>,
+    .above = above<T>,
     .exp2 = exp2_rows<T>,
     .tanh = tanh_rows<T>,
+    .log = log_rows<T>,
 };
 
 }  // namespace attn::kernels::HWY_NAMESPACE
