@@ -1,0 +1,91 @@
+// What heads look at.
+#include "analysis/patterns.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attn::analysis {
+
+namespace {
+
+/// Sum and number of what rows say.
+struct Mean {
+  double sum = 0;
+  std::size_t count = 0;
+  void take(double x) {
+    sum += x;
+    ++count;
+  }
+  [[nodiscard]] double value() const { return count == 0 ? 0 : sum / static_cast<double>(count); }
+};
+
+}  // namespace
+
+std::string_view HeadPattern::name() const noexcept {
+  constexpr double sharp = 0.5;
+  const double top = std::max({previous, first, self});
+  if (top >= sharp) return top == previous ? "previous" : top == first ? "first" : "self";
+  if (band >= 0.75) return "band";
+  return uniform >= 0.95 ? "uniform" : "mixed";
+}
+
+double HeadPattern::score() const noexcept {
+  const std::string_view own = name();
+  if (own == "band") return band;
+  if (own == "uniform") return uniform;
+  return std::max({previous, first, self});
+}
+
+template <class T>
+void PatternWatch<T>::weights(const Tile<T>& tile) {
+  for (std::size_t i = 0; i < tile.queries; ++i) {
+    RowPattern& row = rows_[row_of(tile.batch, tile.head, tile.query + i)];
+    const std::int64_t p = plan_.position(tile.batch, tile.query + i);
+    for (std::size_t j = 0; j < tile.keys; ++j) row.keys += tile.at(i, j) != 0 ? std::size_t{1} : std::size_t{0};
+    const auto at = [&](std::int64_t key) {
+      const std::int64_t j = key - static_cast<std::int64_t>(tile.key);
+      return j < 0 || j >= static_cast<std::int64_t>(tile.keys) ? -1.0
+                                                                : static_cast<double>(tile.at(i, static_cast<std::size_t>(j)));
+    };
+    row.previous = std::max(row.previous, at(p - 1));
+    row.first = std::max(row.first, at(0));
+    row.self = std::max(row.self, at(p));
+    for (std::int64_t key = p - kBand; key <= p + kBand; ++key) row.band += std::max(at(key), 0.0);
+  }
+}
+
+template <class T>
+void PatternWatch<T>::rows(const RowBlock<T>& block) {
+  for (std::size_t i = 0; i < block.queries; ++i)
+    rows_[row_of(block.batch, block.head, block.query + i)].entropy = block.facts[i].entropy;
+}
+
+template <class T>
+std::vector<HeadPattern> PatternWatch<T>::heads() const {
+  const engine::Dims& d = plan_.dims;
+  std::vector<HeadPattern> heads(d.batch * d.heads);
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    Mean previous;
+    Mean first;
+    Mean self;
+    Mean band;
+    Mean uniform;
+    for (std::size_t i = 0; i < d.q_len; ++i) {
+      const RowPattern& row = rows_[h * d.q_len + i];
+      // A row with a single key looks at everything and at that key alone: it tells nothing.
+      if (row.keys < 2) continue;
+      if (row.previous >= 0) previous.take(row.previous);
+      if (row.first >= 0) first.take(row.first);
+      if (row.self >= 0) self.take(row.self);
+      band.take(row.band);
+      uniform.take(row.entropy / std::log(static_cast<double>(row.keys)));
+    }
+    heads[h] = {previous.value(), first.value(), self.value(), band.value(), uniform.value()};
+  }
+  return heads;
+}
+
+template class PatternWatch<float>;
+template class PatternWatch<double>;
+
+}  // namespace attn::analysis

@@ -1,0 +1,57 @@
+// What heads look at: the previous token, the first, themselves, their neighbours, everything.
+#pragma once
+
+#include "analysis/statistics.hpp"
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+namespace attn::analysis {
+
+/// Mean weights over the rows of one head that see the key in question; p is the query's position.
+struct HeadPattern {
+  double previous = 0;  ///< of key p - 1
+  double first = 0;     ///< of key 0
+  double self = 0;      ///< of key p
+  double band = 0;      ///< of all keys p - kBand to p + kBand together
+  double uniform = 0;   ///< entropy over ln(number of keys with a weight), of rows with two keys or more
+
+  /// The pattern that the head is called by, and its score.
+  [[nodiscard]] std::string_view name() const noexcept;
+  [[nodiscard]] double score() const noexcept;
+};
+
+/// Neighbours on each side that belong to the diagonal band.
+inline constexpr std::int64_t kBand = 3;
+
+/// Watches the weights of all rows go by.
+template <class T>
+class PatternWatch : public engine::Observer<T> {
+ public:
+  explicit PatternWatch(const engine::Plan& plan) : plan_(plan), rows_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
+  [[nodiscard]] Needs needs() const override { return {.weights = true, .facts = true}; }
+  void weights(const Tile<T>& tile) override;
+  void rows(const RowBlock<T>& block) override;
+  /// [batch, heads], after the walk.
+  [[nodiscard]] std::vector<HeadPattern> heads() const;
+
+ private:
+  /// What one row gives; negative where the row has no such key.
+  struct RowPattern {
+    double previous = -1;
+    double first = -1;
+    double self = -1;
+    double band = 0;
+    double entropy = 0;
+    std::size_t keys = 0;
+  };
+  [[nodiscard]] std::size_t row_of(std::size_t b, std::size_t h, std::size_t i) const noexcept {
+    return (b * plan_.dims.heads + h) * plan_.dims.q_len + i;
+  }
+
+  const engine::Plan& plan_;
+  std::vector<RowPattern> rows_;
+};
+
+}  // namespace attn::analysis

@@ -1,0 +1,93 @@
+// The strongest keys of each query, and the strongest queries of each key.
+#include "analysis/strongest.hpp"
+
+#include "analysis/column_lanes.hpp"
+
+#include <algorithm>
+
+namespace attn::analysis {
+
+using engine::KeyWeight;
+
+void Strongest::insert(std::size_t line, KeyWeight entry) {
+  KeyWeight* first = entries_.data() + line * most_;
+  std::size_t at = count_[line];
+  if (at == most_) {
+    if (most_ == 0 || !(entry.weight > first[at - 1].weight)) return;
+    --at;
+  } else {
+    ++count_[line];
+  }
+  for (; at > 0 && entry.weight > first[at - 1].weight; --at) first[at] = first[at - 1];
+  first[at] = entry;
+}
+
+template <class T>
+StrongestKeys<T>::StrongestKeys(const engine::Plan& plan, const Selection& selection)
+    : plan_(plan),
+      selection_(selection),
+      found_(plan.dims.batch * plan.dims.heads * plan.dims.q_len, std::min(selection.most, plan.dims.kv_len)),
+      is_short_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
+
+template <class T>
+engine::Needs StrongestKeys<T>::needs() const {
+  // One more, for the one that may be the query's own.
+  return {.facts = selection_.mass.has_value(), .top = selection_.most + (selection_.no_self ? 1 : 0)};
+}
+
+template <class T>
+void StrongestKeys<T>::rows(const engine::RowBlock<T>& block) {
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    const std::size_t row = (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query + i;
+    const std::int64_t self = plan_.position(block.batch, block.query + i);
+    const double wanted = selection_.mass ? *selection_.mass * block.facts[i].mass : 0;
+    double held = 0;
+    for (std::size_t n = 0; n < block.top_count[i] && !found_.is_full(row); ++n) {
+      const KeyWeight& entry = block.top[i * block.top_step + n];
+      if (selection_.no_self && static_cast<std::int64_t>(entry.key) == self) continue;
+      if (entry.weight == 0 || entry.weight < selection_.minimum) continue;
+      if (selection_.mass && held >= wanted) break;
+      found_.append(row, entry);
+      held += entry.weight;
+    }
+    is_short_[row] = selection_.mass && held < wanted ? 1 : 0;
+  }
+}
+
+template <class T>
+std::size_t StrongestKeys<T>::short_rows() const {
+  return static_cast<std::size_t>(std::ranges::count(is_short_, 1));
+}
+
+template <class T>
+StrongestQueries<T>::StrongestQueries(const engine::Plan& plan, const Selection& selection)
+    : plan_(plan),
+      selection_(selection),
+      found_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, std::min(selection.most, plan.dims.q_len)) {}
+
+template <class T>
+void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
+  for (std::size_t j = 0; j < tile.keys; ++j) {
+    const std::size_t line = (tile.batch * plan_.dims.heads + tile.head) * plan_.dims.kv_len + tile.key + j;
+    const T* w = tile.data + j * tile.key_step;
+    // Most tiles hold nothing for a column that has its list.
+    if (found_.is_full(line) && found_.count(line) > 0) {
+      const double weakest = found_.begin(line)[found_.count(line) - 1].weight;
+      if (!(static_cast<double>(column_maximum(w, tile.queries)) > weakest)) continue;
+    }
+    for (std::size_t i = 0; i < tile.queries; ++i) {
+      const auto weight = static_cast<double>(w[i]);
+      if (weight == 0 || !(weight >= selection_.minimum)) continue;
+      const std::int64_t self = plan_.position(tile.batch, tile.query + i);
+      if (selection_.no_self && static_cast<std::int64_t>(tile.key + j) == self) continue;
+      found_.insert(line, {tile.query + i, weight});
+    }
+  }
+}
+
+template class StrongestKeys<float>;
+template class StrongestKeys<double>;
+template class StrongestQueries<float>;
+template class StrongestQueries<double>;
+
+}  // namespace attn::analysis

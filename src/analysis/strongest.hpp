@@ -1,0 +1,73 @@
+// The strongest keys of each query, and the strongest queries of each key.
+#pragma once
+
+#include "engine/observer.hpp"
+#include "engine/plan.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+namespace attn::analysis {
+
+/// Which pairs are listed. A weight of exactly 0 is none: masked, or too small to be told from that.
+struct Selection {
+  std::size_t most = 10;       ///< of each row or column
+  double minimum = 0;          ///< weights below are left out
+  bool no_self = false;        ///< leaves out the key at the query's own position
+  std::optional<double> mass;  ///< as few keys as hold this share of the row's mass, `most` at most
+};
+
+/// Pairs of each row or column, strongest first, ties to the lowest number: entries(r) of line r = (batch * heads + head) *
+/// length + number. KeyWeight::key is the other side: a key for a row, a query for a column.
+class Strongest {
+ public:
+  Strongest(std::size_t lines, std::size_t most) : most_(most), entries_(lines * most), count_(lines) {}
+  [[nodiscard]] const engine::KeyWeight* begin(std::size_t line) const noexcept { return entries_.data() + line * most_; }
+  [[nodiscard]] std::size_t count(std::size_t line) const noexcept { return count_[line]; }
+  /// Behind what a line has; the caller sees to the order.
+  void append(std::size_t line, engine::KeyWeight entry) { entries_[line * most_ + count_[line]++] = entry; }
+  /// Where it belongs in the line; the weakest falls out. Entries with lower numbers must come first.
+  void insert(std::size_t line, engine::KeyWeight entry);
+  [[nodiscard]] bool is_full(std::size_t line) const noexcept { return count_[line] == most_; }
+
+ private:
+  std::size_t most_;
+  std::vector<engine::KeyWeight> entries_;
+  std::vector<std::size_t> count_;
+};
+
+/// The strongest keys of each row.
+template <class T>
+class StrongestKeys : public engine::Observer<T> {
+ public:
+  StrongestKeys(const engine::Plan& plan, const Selection& selection);
+  [[nodiscard]] engine::Needs needs() const override;
+  void rows(const engine::RowBlock<T>& block) override;
+  [[nodiscard]] const Strongest& found() const noexcept { return found_; }
+  /// Rows whose mass is not reached by as many keys as were asked for.
+  [[nodiscard]] std::size_t short_rows() const;
+
+ private:
+  const engine::Plan& plan_;
+  Selection selection_;
+  Strongest found_;
+  std::vector<unsigned char> is_short_;  ///< [rows], written by several threads
+};
+
+/// The strongest queries of each column.
+template <class T>
+class StrongestQueries : public engine::Observer<T> {
+ public:
+  StrongestQueries(const engine::Plan& plan, const Selection& selection);
+  [[nodiscard]] engine::Needs needs() const override { return {.columns = true}; }
+  void columns(const engine::Tile<T>& tile) override;
+  [[nodiscard]] const Strongest& found() const noexcept { return found_; }
+
+ private:
+  const engine::Plan& plan_;
+  Selection selection_;
+  Strongest found_;
+};
+
+}  // namespace attn::analysis

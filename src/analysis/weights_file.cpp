@@ -1,0 +1,182 @@
+// Weights that some program has written, walked as an engine walks attention.
+#include "analysis/weights_file.hpp"
+
+#include "analysis/chunks.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <vector>
+
+namespace attn::analysis {
+
+namespace {
+
+using engine::KeyWeight;
+using engine::Needs;
+using engine::Observer;
+using engine::RowFacts;
+using engine::Tile;
+
+/// How far the sum of a row may be from 1 when each weight was rounded to `type`.
+double tolerance_of(DType type) {
+  switch (type) {
+    case DType::bf16:
+      return 2e-2;
+    case DType::f16:
+      return 2e-3;
+    default:
+      return 1e-4;
+  }
+}
+
+/// One row: what it says, its strongest keys.
+struct Row {
+  RowFacts facts;
+  std::vector<KeyWeight> top;
+  bool is_empty = true;
+  bool is_negative = false;
+};
+
+Row read_row(const engine::Plan& plan, std::size_t b, std::size_t i, std::span<const double> weights, const Needs& needs) {
+  Row row;
+  const auto position = static_cast<double>(plan.position(b, i));
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    const double w = weights[j];
+    if (w == 0) continue;
+    row.is_negative = row.is_negative || w < 0;
+    if (row.is_empty || w > row.facts.maximum) {
+      row.facts.maximum = w;
+      row.facts.argmax = j;
+    }
+    row.is_empty = false;
+    row.facts.mass += w;
+    row.facts.entropy -= w * std::log(w);
+    row.facts.distance += w * std::abs(position - static_cast<double>(j));
+    if (needs.top > 0 && !std::isnan(w)) row.top.push_back({j, w});
+  }
+  const auto most = static_cast<std::ptrdiff_t>(std::min(needs.top, row.top.size()));
+  std::ranges::partial_sort(row.top, row.top.begin() + most, [](const KeyWeight& a, const KeyWeight& c) {
+    return a.weight > c.weight || (a.weight == c.weight && a.key < c.key);
+  });
+  row.top.resize(static_cast<std::size_t>(most));
+  return row;
+}
+
+/// Joins what the rows of several threads are not.
+class FindingsOfRows {
+ public:
+  void take(std::size_t row, const Row& found, double tolerance) {
+    const bool is_off = !found.is_empty && !(std::abs(found.facts.mass - 1) <= tolerance);
+    if (!is_off && !found.is_negative) return;
+    const std::scoped_lock lock(mutex_);
+    if (is_off) {
+      if (all_.rows_off == 0 || row < all_.first_off) {
+        all_.first_off = row;
+        all_.mass_off = found.facts.mass;
+      }
+      ++all_.rows_off;
+    }
+    if (found.is_negative) {
+      all_.first_negative = all_.negative == 0 ? row : std::min(row, all_.first_negative);
+      ++all_.negative;
+    }
+  }
+  [[nodiscard]] const WeightsFindings& all() const noexcept { return all_; }
+
+ private:
+  std::mutex mutex_;
+  WeightsFindings all_;
+};
+
+void hand_out_columns(const engine::Plan& plan, const Array& weights, std::span<Observer<double>* const> observers,
+                      const engine::Execution& execution) {
+  constexpr std::size_t width = 1024;
+  const engine::Dims& d = plan.dims;
+  const std::size_t spans = (d.kv_len + width - 1) / width;
+  engine::for_each_task(d.batch * d.heads * spans, execution, [&](std::size_t task) {
+    const std::size_t head = task / spans;
+    const std::size_t first = task % spans * width;
+    DoubleReader reader(weights);
+    for (std::size_t i = 0; i < d.q_len; ++i) {
+      const std::size_t keys = std::min(width, d.kv_len - first);
+      const std::span<const double> piece = reader.read((head * d.q_len + i) * d.kv_len + first, keys);
+      const Tile<double> tile{.batch = head / d.heads,
+                              .head = head % d.heads,
+                              .query = i,
+                              .queries = 1,
+                              .key = first,
+                              .keys = keys,
+                              .data = piece.data(),
+                              .query_step = keys,
+                              .key_step = 1};
+      for (Observer<double>* observer : observers)
+        if (observer->needs().columns) observer->columns(tile);
+    }
+  });
+}
+
+}  // namespace
+
+engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset) {
+  engine::Plan plan;
+  plan.dims = {.batch = shape[0],
+               .heads = shape[1],
+               .kv_heads = shape[1],
+               .q_len = shape[2],
+               .kv_len = shape[3],
+               .head_dim = 0,
+               .value_dim = 0};
+  plan.query_offset.assign(shape[0], query_offset);
+  plan.key_length.assign(shape[0], shape[3]);
+  return plan;
+}
+
+WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std::span<Observer<double>* const> observers,
+                             const engine::Execution& execution) {
+  constexpr std::size_t block = 16;
+  const engine::Dims& d = plan.dims;
+  Needs needs;
+  for (const Observer<double>* observer : observers) needs |= observer->needs();
+  FindingsOfRows findings;
+  const double tolerance = tolerance_of(weights.dtype());
+  const std::size_t rows = d.batch * d.heads * d.q_len;
+  engine::for_each_task((rows + block - 1) / block, execution, [&](std::size_t task) {
+    DoubleReader reader(weights);
+    for (std::size_t r = task * block; r < std::min(rows, (task + 1) * block); ++r) {
+      const std::size_t head = r / d.q_len;
+      const std::size_t i = r % d.q_len;
+      const Row row = read_row(plan, head / d.heads, i, reader.read(r * d.kv_len, d.kv_len), needs);
+      findings.take(r, row, tolerance);
+      const std::size_t top_count = row.top.size();
+      const std::uint8_t is_empty = row.is_empty ? 1 : 0;
+      const Tile<double> tile{.batch = head / d.heads,
+                              .head = head % d.heads,
+                              .query = i,
+                              .queries = 1,
+                              .key = 0,
+                              .keys = d.kv_len,
+                              .data = reader.read(r * d.kv_len, d.kv_len).data(),
+                              .query_step = d.kv_len,
+                              .key_step = 1};
+      for (Observer<double>* observer : observers) {
+        if (observer->needs().weights && !row.is_empty) observer->weights(tile);
+        observer->rows({.batch = head / d.heads,
+                        .head = head % d.heads,
+                        .query = i,
+                        .queries = 1,
+                        .output = nullptr,
+                        .log_sum_exp = nullptr,
+                        .is_empty = &is_empty,
+                        .facts = &row.facts,
+                        .top = row.top.data(),
+                        .top_count = &top_count,
+                        .top_step = top_count});
+      }
+    }
+  });
+  if (needs.columns) hand_out_columns(plan, weights, observers, execution);
+  return findings.all();
+}
+
+}  // namespace attn::analysis

@@ -1,0 +1,31 @@
+// Weights that some program has written, walked as an engine walks attention: the same observers, the same numbers.
+#pragma once
+
+#include "engine/engine.hpp"
+
+#include <attn/array.hpp>
+
+#include <cstddef>
+#include <span>
+
+namespace attn::analysis {
+
+/// What weights are not, though attention's usually are.
+struct WeightsFindings {
+  std::size_t rows_off = 0;   ///< rows that hold weights and do not add up to 1, as nearly as the file's type can say it
+  std::size_t first_off = 0;  ///< the first of them, in [batch, heads, q_len]
+  double mass_off = 0;        ///< what it adds up to
+  std::size_t negative = 0;   ///< rows with a negative weight
+  std::size_t first_negative = 0;
+};
+
+/// A plan that says no more than the sizes of weights [batch, heads, q_len, kv_len] and where the first query stands.
+[[nodiscard]] engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset);
+
+/// Hands out rows (facts, strongest keys) and then columns of `weights`, an array of the plan's four sizes and of any type.
+/// Memory is one row for each thread.
+[[nodiscard]] WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights,
+                                           std::span<engine::Observer<double>* const> observers,
+                                           const engine::Execution& execution);
+
+}  // namespace attn::analysis
