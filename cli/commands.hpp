@@ -11,6 +11,8 @@ namespace attn::cli {
 [[nodiscard]] Command scaled_command();
 [[nodiscard]] Command multihead_command();
 [[nodiscard]] Command layer_command();
+[[nodiscard]] Command stats_command();
+[[nodiscard]] Command topk_command();
 [[nodiscard]] Command convert_command();
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();

@@ -23,6 +23,16 @@ std::uint64_t map_bytes(const Plan& plan) {
   return bytes;
 }
 
+/// What is learned of the rows of one block.
+template <class T>
+std::uint64_t notes_bytes(const Dims& d, const Needs& needs) {
+  if (!needs.notes()) return 0;
+  const std::uint64_t lanes = std::min<std::uint64_t>(kLanes, d.heads / d.kv_heads * d.q_len);
+  // A heap grows by doubling.
+  return sizeof(RowNotes<T>) +
+         lanes * (sizeof(std::vector<KeyLogit<T>>) + 2 * std::min(needs.top, d.kv_len) * sizeof(KeyLogit<T>));
+}
+
 /// What one thread works in, without its blocks.
 template <class T>
 std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Needs& needs) {
@@ -40,7 +50,17 @@ std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Ne
   numbers += copied.keys ? std::max(span, pair_span) * d.head_dim : 0;
   numbers += copied.values && needs.output ? span * d.value_dim : 0;
   numbers += kinds * lanes * pair_span;
-  return sizeof(TiledScratch<T>) + numbers * sizeof(T);
+  const std::uint64_t facts = needs.facts ? lanes * sizeof(RowFacts) : 0;
+  const std::uint64_t top = lanes * std::min(needs.top, d.kv_len) * sizeof(KeyWeight);
+  return sizeof(TiledScratch<T>) + numbers * sizeof(T) + facts + top + notes_bytes<T>(d, needs);
+}
+
+/// What a walk that comes back for columns keeps of each row.
+template <class T>
+std::uint64_t row_sums_bytes(const Plan& plan, const Needs& needs) {
+  const Dims& d = plan.dims;
+  const std::uint64_t kinds = plan.options.normalize == Normalizer::double_softmax ? 4 : 2;
+  return needs.columns ? kinds * d.batch * d.heads * d.q_len * sizeof(T) : 0;
 }
 
 }  // namespace
@@ -50,14 +70,16 @@ std::uint64_t tiled_bytes(const Plan& plan, const CopiedRows& copied, const Need
   const Dims& d = plan.dims;
   if (d.batch == 0 || d.kv_heads == 0) return 0;
   const Blocks blocks(d);
-  const std::uint64_t block = BlockMemory<T>::bytes(d.head_dim, d.value_dim);
+  const std::uint64_t notes = notes_bytes<T>(d, needs);
+  const std::uint64_t block = BlockMemory<T>::bytes(d.head_dim, d.value_dim) + notes;
   const std::uint64_t spans = std::max<std::uint64_t>(d.kv_len / span_length(d, sizeof(T)), 1);
   const std::uint64_t workers = std::min<std::uint64_t>(threads, std::max<std::uint64_t>(blocks.count() * spans, 1));
   // Few blocks share out their spans instead of forming strips: then each is kept, and a thread's sums wait for their turn.
   const std::uint64_t kept = std::max(std::min<std::uint64_t>(strip_length(blocks.count(), threads, block), blocks.in_kv_head()),
                                       std::min<std::uint64_t>(few_blocks, blocks.count() / workers + 1));
-  const std::uint64_t waiting = sizeof(Sums<T>) + d.value_dim * kLanes * sizeof(T);
-  return map_bytes(plan) + workers * (scratch_bytes<T>(plan, copied, needs) + kept * block + waiting);
+  const std::uint64_t waiting = sizeof(Sums<T>) + d.value_dim * kLanes * sizeof(T) + notes;
+  return map_bytes(plan) + row_sums_bytes<T>(plan, needs) +
+         workers * (scratch_bytes<T>(plan, copied, needs) + kept * block + waiting);
 }
 
 template std::uint64_t tiled_bytes<float>(const Plan&, const CopiedRows&, const Needs&, std::size_t);

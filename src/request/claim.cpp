@@ -35,6 +35,7 @@ std::vector<OutputPlan> expected_outputs(const ClaimRequest& r, const RunInputs&
   run.weights = wanted(r.claim_weights);
   run.lse = wanted(r.claim_lse);
   run.scores = run.present_key = run.present_value = run.report = "";
+  run.watch = {};
   return plan_outputs(run, inputs, plan, DType::f64);
 }
 
@@ -52,7 +53,7 @@ void append_run_rows(Table<ClaimRequest>& table) {
   for (Row<ClaimRequest>& row : rows) {
     Option& o = row.option;
     if (o.group == "Writing files") continue;
-    if (std::ranges::find(kIgnored, o.name) != kIgnored.end()) {
+    if (o.group == kWatchGroup || std::ranges::find(kIgnored, o.name) != kIgnored.end()) {
       o.help = "taken as in attn run and without effect: no arrays are written";
       o.details.clear();
     } else if (o.name == "dtype") {

@@ -124,7 +124,7 @@ const Table<LayerRequest>& layer_table() {
     Table<LayerRequest> rows;
     bool own_added = false;
     for (const Row<RunRequest>& r : run_table()) {
-      if (std::ranges::find(kLeftOut, r.option.name) != kLeftOut.end()) continue;
+      if (r.option.group == kWatchGroup || std::ranges::find(kLeftOut, r.option.name) != kLeftOut.end()) continue;
       if (!own_added && r.option.group != run_table().front().option.group) {
         add_own(rows);
         own_added = true;

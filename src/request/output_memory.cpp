@@ -2,6 +2,7 @@
 #include "request/output_memory.hpp"
 
 #include "engine/blocks.hpp"
+#include "request/watch_outputs.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -33,7 +34,7 @@ std::uint64_t pairs_in_short_pieces(const engine::Plan& plan, std::size_t item, 
 }  // namespace
 
 engine::Needs needs_of(const std::vector<OutputPlan>& outputs, const RunRequest& request) {
-  engine::Needs needs;
+  engine::Needs needs = needs_of(request.watch);
   for (const OutputPlan& p : outputs) {
     if (p.role == "output") (request.attention.combine == Combine::sum ? needs.output : needs.weights) = true;
     if (p.role == "weights") needs.weights = true;

@@ -10,6 +10,7 @@
 #include "request/report.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_outputs.hpp"
+#include "request/watch_outputs.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -113,9 +114,13 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   const engine::Operands<T> operands = engine::prepare<T>(plan, inputs.inputs, findings);
   announce_zero_vectors(findings, record.request, context.reporter);
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
+  const WatchText text{
+      .dims = plan.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .is_single = inputs.compute == DType::f32};
+  const WatchOutputs<T> watched(record.request.watch, plan, text, files);
   files.require_distinct_from(report);
   analysis::EmptyRows<T> empty(plan);
   std::vector<engine::Observer<T>*> observers = outputs.observers();
+  std::ranges::copy(watched.observers(), std::back_inserter(observers));
   observers.push_back(&empty);
   const auto writes = [&](const char* role) {
     return std::ranges::find(record.outputs, role, &OutputPlan::role) != record.outputs.end();
@@ -131,8 +136,9 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   }
   execution.progress = {};
   outputs.finish(execution);
+  watched.finish(context.reporter);
   const bool asked_for_nan = plan.options.zero_vectors == Policy::nan && findings.zero_queries + findings.zero_keys > 0;
-  announce_nan(nan.seen(), asked_for_nan, plan, inputs, record.request, context.reporter);
+  announce_nan(nan.seen() || watched.saw_nan(), asked_for_nan, plan, inputs, record.request, context.reporter);
   announce_empty(empty, plan, context.reporter);
 }
 
@@ -153,6 +159,7 @@ void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const R
 void run(const RunRequest& request, const RunContext& context) {
   Stopwatch total;
   Stopwatch watch;
+  check_watch(request.watch);
   const RunInputs inputs = read_inputs(request, context.reporter);
   const double read_seconds = watch.lap();
   const bool is_reference = request.engine == EngineChoice::reference;

@@ -3,6 +3,7 @@
 
 #include "request/common.hpp"
 #include "request/option.hpp"
+#include "request/watch_request.hpp"
 
 #include <attn/options.hpp>
 
@@ -58,6 +59,7 @@ struct RunRequest {
   std::string ids;
   std::string key_ids;
   NanPolicy nan = NanPolicy::compute;
+  WatchSettings watch;
 
   ComputeType dtype = ComputeType::automatic;
   EngineChoice engine = EngineChoice::automatic;

@@ -330,6 +330,7 @@ const Table<RunRequest>& run_table() {
     add_masks(rows);
     add_rope(rows);
     add_heads(rows);
+    append(rows, watch_table(), [](auto& s) -> auto& { return s.watch; });
     add_running(rows);
     append_reading(rows);
     append_writing(rows);

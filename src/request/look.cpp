@@ -1,0 +1,119 @@
+// attn stats and attn topk: a run that writes what its weights say, or the same from weights in a file.
+#include "request/look.hpp"
+
+#include "analysis/weights_file.hpp"
+#include "request/run_outputs.hpp"
+#include "request/watch_outputs.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+/// [batch, heads, q_len, kv_len] of a file of weights.
+Shape four_axes(const Loaded& loaded) {
+  const Shape& shape = loaded.array.shape();
+  if (shape.size() < 2 || shape.size() > 4)
+    throw Error(
+        Status::data, {.file = loaded.name.text()},
+        fmt::format("weights of shape {} (expected [q_len, kv_len], [heads, q_len, kv_len] or [batch, heads, q_len, kv_len])",
+                    to_string(shape)));
+  Shape all(4, 1);
+  std::ranges::copy_backward(shape, all.end());
+  return all;
+}
+
+std::int64_t offset_of(const std::string& text, const Shape& shape) {
+  if (text.empty()) return 0;
+  if (text == "end") return static_cast<std::int64_t>(shape[3]) - static_cast<std::int64_t>(shape[2]);
+  std::int64_t offset = 0;
+  read_value("--query-offset", text, offset);
+  return offset;
+}
+
+void require_nothing_else(const LookRequest& r) {
+  if (!r.input.empty() || !r.query.empty() || !r.key.empty() || !r.params.empty())
+    throw Error(Status::usage, "--from-weights takes the place of queries and keys: give one or the other");
+  for (const std::string* file : {&r.weights, &r.scores, &r.lse, &r.present_key, &r.present_value})
+    if (!file->empty())
+      throw Error(Status::usage, fmt::format("--from-weights computes no attention: there is nothing to write to {}", *file));
+}
+
+std::vector<std::string> names_of(const std::string& file, const LookRequest& r, std::size_t length, const char* option,
+                                  Reporter& reporter) {
+  if (file.empty()) return {};
+  std::vector<std::string> names = read_names(FileName::parse(file), r.reading.options(DType::f32), reporter);
+  if (names.size() != length)
+    throw Error(Status::data, fmt::format("{} names {} things, but there are {}", option, names.size(), length));
+  return names;
+}
+
+void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, Reporter& reporter) {
+  if (findings.rows_off == 0) return;
+  const std::size_t row = findings.first_off;
+  reporter.warn(fmt::format("{} of {} rows do not add up to 1; the first is query {} of head {}, batch entry {}, with {:.6g}",
+                            findings.rows_off, d.batch * d.heads * d.q_len, row % d.q_len, row / d.q_len % d.heads,
+                            row / d.q_len / d.heads, findings.mass_off));
+}
+
+/// The same tables, of weights that are there.
+void look_at_weights(const LookRequest& r, const RunContext& context) {
+  require_nothing_else(r);
+  check_watch(r.watch);
+  const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
+  require_numbers(loaded, r.reading);
+  const Shape shape = four_axes(loaded);
+  engine::Plan plan = analysis::plan_of_weights(shape, offset_of(r.query_offset, shape));
+  plan.options.empty_rows = r.attention.empty_rows;
+  WatchText text{.dims = plan.dims, .ids = {}, .key_ids = {}, .is_single = loaded.array.dtype() != DType::f64};
+  text.ids = names_of(r.ids, r, shape[2], "--ids", context.reporter);
+  text.key_ids = names_of(r.key_ids, r, shape[3], "--key-ids", context.reporter);
+  if (text.key_ids.empty() && shape[2] == shape[3]) text.key_ids = text.ids;
+
+  std::vector<OutputPlan> planned;
+  for (const std::string* file : {&r.watch.stats, &r.watch.topk})
+    if (!file->empty()) planned.push_back({.role = "table", .file = *file, .shape = {}, .dtype = DType::f64});
+  check_output_files(planned, {}, {{"weights", loaded}});
+  Outputs files(context.temporary_folder);
+  const WatchOutputs<double> watched(r.watch, plan, text, files);
+  const engine::Execution execution{.threads = r.threads == 0 ? context.cores : r.threads,
+                                    .isa = {},
+                                    .cancelled = context.cancelled,
+                                    .progress = context.progress};
+  const auto observers = watched.observers();
+  const analysis::WeightsFindings findings = analysis::walk_weights(plan, loaded.array, observers, execution);
+  watched.finish(context.reporter);
+  announce(findings, plan.dims, context.reporter);
+  verify_inputs_unchanged({&loaded, 1});
+  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
+  if (context.writing) context.writing();
+  files.commit();
+}
+
+void look(LookRequest& r, const RunContext& context) {
+  r.output = "none";
+  if (r.from_weights.empty()) return run(r, context);
+  look_at_weights(r, context);
+}
+
+}  // namespace
+
+void stats(const LookRequest& request, const RunContext& context, bool for_people) {
+  LookRequest r = request;
+  r.watch.stats = r.output == "none" ? "" : r.output;
+  if (r.detect) r.watch.per = StatsPer::pattern;
+  const bool says_what = r.detect || r.watch.per != StatsPer::row;
+  r.watch.summary = for_people && r.output == "-" && !says_what;
+  look(r, context);
+}
+
+void topk(const LookRequest& request, const RunContext& context) {
+  LookRequest r = request;
+  r.watch.topk = r.output == "none" ? "" : r.output;
+  look(r, context);
+}
+
+}  // namespace attn::request

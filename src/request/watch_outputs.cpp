@@ -1,0 +1,126 @@
+// The observers that statistics and strongest pairs come from, and the files that they go to.
+#include "request/watch_outputs.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+void check_watch(const WatchSettings& s) {
+  if (s.topk.empty()) return;
+  if (s.mass && !(*s.mass > 0 && *s.mass <= 1))
+    throw Error(Status::usage, fmt::format("--mass {} is no share of a row's weight (expected above 0, at most 1)", *s.mass));
+  if (s.mass && s.by == TopBy::column)
+    throw Error(Status::usage, "--mass is a share of a row's weight: columns have no mass of their own to share",
+                "leave out --by column, or --mass");
+  if (std::isnan(s.minimum)) throw Error(Status::usage, "--min: NaN is no bound");
+}
+
+engine::Needs needs_of(const WatchSettings& s) {
+  engine::Needs needs;
+  if (!s.stats.empty()) {
+    needs.facts = s.summary || s.per != StatsPer::column;
+    needs.columns = s.summary || s.per == StatsPer::column;
+    needs.weights = !s.summary && s.per == StatsPer::pattern;
+  }
+  if (s.topk.empty()) return needs;
+  if (s.by == TopBy::column)
+    needs.columns = true;
+  else
+    needs.top = s.count + (s.no_self ? 1 : 0);
+  needs.facts |= s.mass.has_value();
+  return needs;
+}
+
+template <class T>
+WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const WatchText& text, Outputs& files)
+    : settings_(settings), plan_(plan) {
+  check_watch(settings);
+  if (!settings.stats.empty()) add_stats(text, files);
+  if (!settings.topk.empty()) add_topk(text, files);
+}
+
+template <class T>
+void WatchOutputs<T>::add_stats(const WatchText& text, Outputs& files) {
+  const engine::Needs needs = needs_of(settings_);
+  const bool is_rows = settings_.summary || settings_.per == StatsPer::row || settings_.per == StatsPer::head;
+  if (is_rows) rows_ = std::make_shared<analysis::RowStatistics<T>>(plan_);
+  if (settings_.summary || settings_.per == StatsPer::column) columns_ = std::make_shared<analysis::ColumnStatistics<T>>(plan_);
+  if (needs.weights) patterns_ = std::make_shared<analysis::PatternWatch<T>>(plan_);
+  const FileName name = FileName::parse_output(settings_.stats);
+  if (settings_.summary)
+    return files.add_text(name, [text, rows = rows_, columns = columns_](Outputs::TextSink& sink) {
+      text.summary(sink, analysis::head_facts(text.dims, rows->facts()), columns->facts());
+    });
+  switch (settings_.per) {
+    case StatsPer::row:
+      return files.add_text(name, [text, rows = rows_](Outputs::TextSink& sink) { text.rows(sink, rows->facts()); });
+    case StatsPer::column:
+      return files.add_text(name, [text, columns = columns_](Outputs::TextSink& sink) { text.columns(sink, columns->facts()); });
+    case StatsPer::head:
+      return files.add_text(name, [text, rows = rows_](Outputs::TextSink& sink) {
+        text.heads(sink, analysis::head_facts(text.dims, rows->facts()));
+      });
+    case StatsPer::pattern:
+      return files.add_text(name,
+                            [text, patterns = patterns_](Outputs::TextSink& sink) { text.patterns(sink, patterns->heads()); });
+  }
+}
+
+template <class T>
+void WatchOutputs<T>::add_topk(const WatchText& text, Outputs& files) {
+  const FileName name = FileName::parse_output(settings_.topk);
+  const TopForm form = settings_.form;
+  if (settings_.by == TopBy::column) {
+    queries_ = std::make_shared<analysis::StrongestQueries<T>>(plan_, settings_.selection());
+    return files.add_text(name, [text, form, queries = queries_](Outputs::TextSink& sink) {
+      text.strongest(sink, queries->found(), TopBy::column, form);
+    });
+  }
+  keys_ = std::make_shared<analysis::StrongestKeys<T>>(plan_, settings_.selection());
+  files.add_text(name,
+                 [text, form, keys = keys_](Outputs::TextSink& sink) { text.strongest(sink, keys->found(), TopBy::row, form); });
+}
+
+template <class T>
+std::vector<engine::Observer<T>*> WatchOutputs<T>::observers() const {
+  std::vector<engine::Observer<T>*> all{rows_.get(), columns_.get(), patterns_.get(), keys_.get(), queries_.get()};
+  std::erase(all, nullptr);
+  return all;
+}
+
+template <class T>
+void WatchOutputs<T>::finish(Reporter& reporter) const {
+  if (rows_ != nullptr) {
+    const auto& facts = rows_->facts();
+    // Of a row with a NaN the mass is NaN, too.
+    const auto found =
+        std::ranges::find_if(facts, [](const engine::RowFacts& f) { return std::isnan(f.entropy) && !std::isnan(f.mass); });
+    if (found != facts.end()) {
+      const auto row = static_cast<std::size_t>(found - facts.begin());
+      const engine::Dims& d = plan_.dims;
+      throw Error(Status::data,
+                  fmt::format("query {} of head {}, batch entry {}, has negative weights, which have no entropy", row % d.q_len,
+                              row / d.q_len % d.heads, row / d.q_len / d.heads),
+                  "statistics of columns do not need one: --per column");
+    }
+  }
+  if (keys_ != nullptr && keys_->short_rows() > 0)
+    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (a larger -n)", keys_->short_rows(),
+                              settings_.count, settings_.mass.value_or(1)));
+}
+
+template <class T>
+bool WatchOutputs<T>::saw_nan() const {
+  if (rows_ != nullptr && std::ranges::any_of(rows_->facts(), [](const engine::RowFacts& f) { return std::isnan(f.mass); }))
+    return true;
+  return columns_ != nullptr &&
+         std::ranges::any_of(columns_->facts(), [](const analysis::ColumnFacts& f) { return std::isnan(f.received); });
+}
+
+template class WatchOutputs<float>;
+template class WatchOutputs<double>;
+
+}  // namespace attn::request

@@ -1,0 +1,45 @@
+// The observers that statistics and strongest pairs come from, and the files that they go to.
+#pragma once
+
+#include "engine/engine.hpp"
+#include "request/watch_text.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace attn::request {
+
+/// Refuses settings without meaning: a share of the mass beyond 0 to 1, or of columns.
+void check_watch(const WatchSettings& settings);
+
+/// What the settings ask of an engine.
+[[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
+
+/// Makes the observers that the settings ask for and declares the files. T is the type the walk hands out.
+template <class T>
+class WatchOutputs {
+ public:
+  /// `settings` and `plan` must live until the files are committed.
+  WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const WatchText& text, Outputs& files);
+
+  [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
+  /// After the walk: refuses negative weights where an entropy was asked for, and says what could not be had.
+  void finish(Reporter& reporter) const;
+  /// Some statistic is NaN.
+  [[nodiscard]] bool saw_nan() const;
+
+ private:
+  void add_stats(const WatchText& text, Outputs& files);
+  void add_topk(const WatchText& text, Outputs& files);
+
+  const WatchSettings& settings_;
+  const engine::Plan& plan_;
+  // The text is made when the files are committed, by producers that share these.
+  std::shared_ptr<analysis::RowStatistics<T>> rows_;
+  std::shared_ptr<analysis::ColumnStatistics<T>> columns_;
+  std::shared_ptr<analysis::PatternWatch<T>> patterns_;
+  std::shared_ptr<analysis::StrongestKeys<T>> keys_;
+  std::shared_ptr<analysis::StrongestQueries<T>> queries_;
+};
+
+}  // namespace attn::request

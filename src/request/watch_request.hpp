@@ -1,0 +1,56 @@
+// What a run is asked about its weights: statistics and strongest pairs.
+#pragma once
+
+#include "analysis/strongest.hpp"
+#include "request/option.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace attn::request {
+
+enum class StatsPer { row, column, head, pattern };
+enum class TopBy { row, column };
+enum class TopForm { csv, ndjson };
+
+/// FILE members are empty when nothing is asked for.
+struct WatchSettings {
+  std::string stats;
+  StatsPer per = StatsPer::row;
+  bool summary = false;  ///< statistics as a page for people instead of CSV
+
+  std::string topk;
+  std::size_t count = 10;
+  TopBy by = TopBy::row;
+  double minimum = 0;
+  std::optional<double> mass;
+  bool no_self = false;
+  TopForm form = TopForm::csv;
+
+  [[nodiscard]] analysis::Selection selection() const {
+    return {.most = count, .minimum = minimum, .no_self = no_self, .mass = mass};
+  }
+};
+
+/// The heading of these options; commands that have no use for them leave the group out.
+inline constexpr const char* kWatchGroup = "Statistics";
+
+/// The rows as `attn run` has them, with the outputs' names before each.
+[[nodiscard]] const Table<WatchSettings>& watch_table();
+
+template <>
+struct Names<StatsPer> {
+  static constexpr std::array<std::pair<std::string_view, StatsPer>, 4> list{
+      {{"row", StatsPer::row}, {"column", StatsPer::column}, {"head", StatsPer::head}, {"pattern", StatsPer::pattern}}};
+};
+template <>
+struct Names<TopBy> {
+  static constexpr std::array<std::pair<std::string_view, TopBy>, 2> list{{{"row", TopBy::row}, {"column", TopBy::column}}};
+};
+template <>
+struct Names<TopForm> {
+  static constexpr std::array<std::pair<std::string_view, TopForm>, 2> list{{{"csv", TopForm::csv}, {"ndjson", TopForm::ndjson}}};
+};
+
+}  // namespace attn::request
