@@ -1,4 +1,5 @@
 // Random option combinations of `attn run` against tests/oracle/oracle.py; tests/data/make_oracle_cases.py drew them.
+#include "conformance/case_folder.hpp"
 #include "conformance/command.hpp"
 #include "conformance/generated_input.hpp"
 #include "conformance/judge.hpp"
@@ -59,37 +60,6 @@ Expected expected_of(const Json& output, bool is_double) {
   }
   return expected;
 }
-
-InputSpec spec_of(const Json& input) {
-  InputSpec spec{.dtype = input["dtype"],
-                 .shape = input["shape"].get<Shape>(),
-                 .seed = input["seed"],
-                 .amplitude = input.value("amplitude", 1.0),
-                 .is_binary = input.value("binary", false),
-                 .dense = input.value("dense", std::uint64_t{0}),
-                 .hidden = input.value("hidden", std::uint64_t{0})};
-  for (const Json& edit : input.value("edits", Json::array())) spec.edits.push_back({edit[0], edit[1], edit[2]});
-  return spec;
-}
-
-/// A folder with the inputs of one case, which is also the working directory.
-class CaseFolder {
- public:
-  explicit CaseFolder(const Json& one) {
-    fs::current_path(directory_.path());
-    for (const auto& [name, input] : one["inputs"].items()) {
-      const std::string file = name.ends_with(":x") ? name.substr(0, name.size() - 2) : name;
-      write_input(directory_.path() / file, spec_of(input));
-    }
-  }
-  CaseFolder(const CaseFolder&) = delete;
-  CaseFolder& operator=(const CaseFolder&) = delete;
-  ~CaseFolder() { fs::current_path("/"); }
-  [[nodiscard]] const fs::path& path() const { return directory_.path(); }
-
- private:
-  TemporaryDirectory directory_;
-};
 
 /// The largest errors seen, for the summary.
 std::map<std::string, std::pair<double, std::string>>& worst() {

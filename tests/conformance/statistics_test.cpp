@@ -1,0 +1,218 @@
+// Statistics and strongest pairs of attn run against the oracle's dense weights; tests/data/make_statistics_cases.py drew them.
+#include "conformance/case_folder.hpp"
+#include "conformance/command.hpp"
+
+#include <attn/io.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using namespace attn;
+using namespace attn::testing;
+using Json = nlohmann::json;
+
+const Json& cases() {
+  static const Json all = Json::parse(std::ifstream(std::string(ATTN_TEST_DATA) + "/statistics/cases.json"));
+  return all;
+}
+
+/// How far a statistic may be off, of 1 and of its own size. Column sums and distances add up a few hundred float32 weights.
+double tolerance_of(const std::string& engine, bool is_double) {
+  if (is_double) return 1e-9;
+  return engine == "reference" ? 2e-6 : 1e-4;
+}
+
+std::map<std::string, double>& worst() {
+  static std::map<std::string, double> seen;
+  return seen;
+}
+
+/// A table of numbers with a header.
+class Table {
+ public:
+  explicit Table(const std::string& file) {
+    Listener listener;
+    ReadOptions options;
+    options.text_type = DType::f64;
+    options.header = Header::yes;
+    array_ = read_array(FileName::parse(file), options, listener).array;
+  }
+  [[nodiscard]] std::size_t rows() const { return array_.shape()[0]; }
+  [[nodiscard]] double at(std::size_t row, std::size_t column) const {
+    return array_.values<double>()[row * array_.shape()[1] + column];
+  }
+  [[nodiscard]] std::size_t index(std::size_t row, std::size_t column) const { return static_cast<std::size_t>(at(row, column)); }
+
+ private:
+  Array array_;
+};
+
+class Judge {
+ public:
+  Judge(const Json& one, const std::string& engine)
+      : one_(one), kind_(engine + (one["double"] ? " float64 " : " float32 ")), tolerance_(tolerance_of(engine, one["double"])) {}
+
+  void near(const char* what, double got, double expected) const {
+    const double error = std::abs(got - expected) / std::max(1.0, std::abs(expected));
+    INFO(what, ": got ", got, ", expected ", expected);
+    CHECK(error <= tolerance_);
+    double& known = worst()[kind_ + what];
+    known = std::max(known, error);
+  }
+
+  /// The largest weight, and its place where it stands out from the second.
+  void largest(const Table& table, std::size_t line, std::size_t column, const Json& facts) const {
+    near("max", table.at(line, column), facts[0]);
+    const double gap = facts[0].get<double>() - facts[2].get<double>();
+    if (gap > 1e-3 * std::max(1e-3, std::abs(facts[0].get<double>())))
+      CHECK_EQ(table.index(line, column + 1), facts[1].get<std::size_t>());
+  }
+
+  void rows() const {
+    const Table table("rows.csv");
+    REQUIRE_EQ(table.rows(), lengths(0) * lengths(1));
+    for (const Json& row : one_["rows"]) {
+      const auto r = row[0].get<std::size_t>();
+      INFO("row ", r);
+      CHECK_EQ(table.index(r, 2), r % lengths(1));
+      near("entropy", table.at(r, 3), row[1]);
+      CHECK(std::abs(table.at(r, 4) - std::exp(table.at(r, 3))) <= 1e-5 * table.at(r, 4));
+      near("distance", table.at(r, 7), row[2]);
+      largest(table, r, 5, {row[3], row[4], row[5]});
+    }
+  }
+
+  void columns() const {
+    const Table table("columns.csv");
+    REQUIRE_EQ(table.rows(), lengths(0) * lengths(2));
+    for (const Json& column : one_["columns"]) {
+      const auto c = column[0].get<std::size_t>();
+      INFO("column ", c);
+      CHECK_EQ(table.index(c, 2), c % lengths(2));
+      near("received", table.at(c, 3), column[1]);
+      // Where weights may be negative, the 0 of a masked pair may be the dense matrix's largest number; here it is absent.
+      if (one_["normalizer"] != "none" || column[2].get<double>() > 0) largest(table, c, 4, {column[2], column[3], column[4]});
+    }
+  }
+
+  /// The strongest of lines `name`, whose length is lengths(side); the other side's numbers stand in `other`.
+  void strongest(const char* file, const char* name, std::size_t side, std::size_t own, std::size_t other) const {
+    const Table table(file);
+    std::map<std::size_t, std::vector<std::size_t>> lines;
+    const std::size_t heads = heads_of(table);
+    for (std::size_t r = 0; r < table.rows(); ++r) {
+      auto& line = lines[(table.index(r, 0) * heads + table.index(r, 1)) * lengths(side) + table.index(r, own)];
+      line.push_back(r);
+      CHECK_EQ(table.index(r, 3), line.size());
+    }
+    for (const Json& expected : one_[name]) {
+      INFO(name, " ", expected[0].get<std::size_t>());
+      const auto& line = lines[expected[0].get<std::size_t>()];
+      const Json& top = expected.back();
+      for (std::size_t n = 0; n < top.size(); ++n) {
+        const double weight = top[n][1];
+        // Weights that float32 takes for 0 are not listed.
+        if (std::abs(weight) <= tolerance_ && n >= line.size()) continue;
+        REQUIRE(n < line.size());
+        near("weight", table.at(line[n], 5), weight);
+        const auto apart = [&](std::size_t m) {
+          return m >= top.size() || std::abs(top[m][1].get<double>() - weight) > 1e-3 * std::max(1e-3, std::abs(weight));
+        };
+        const bool last_is_sure = n + 1 < top.size() || top.size() < 3;
+        if ((n == 0 || apart(n - 1)) && apart(n + 1) && last_is_sure)
+          CHECK_EQ(table.index(line[n], other), top[n][0].get<std::size_t>());
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::size_t lengths(std::size_t i) const { return one_["lengths"][i]; }
+  /// Heads of one batch entry, as far as the table shows them.
+  static std::size_t heads_of(const Table& table) {
+    std::size_t heads = 1;
+    for (std::size_t r = 0; r < table.rows(); ++r) heads = std::max(heads, table.index(r, 1) + 1);
+    return heads;
+  }
+
+  const Json& one_;
+  const std::string kind_;
+  const double tolerance_;
+};
+
+Words with(const Json& one, const std::string& engine, const Words& more) {
+  return joined(joined(one["arguments"].get<Words>(), {"--engine", engine, "-o", "none"}), more);
+}
+
+void judge_rows(const Json& one, const std::string& engine) {
+  const Words words = with(one, engine, {"--stats-out", "rows.csv", "--topk-out", "top.csv", "--topk-number", "3"});
+  if (one["negative"]) {
+    CHECK_THROWS_AS((void)run_inside(words), Error);
+    return;
+  }
+  (void)run_inside(words);
+  const Judge judge(one, engine);
+  judge.rows();
+  if (one["normalizer"] != "none") judge.strongest("top.csv", "rows", 1, 2, 4);
+}
+
+void judge_columns(const Json& one, const std::string& engine) {
+  (void)run_inside(with(one, engine,
+                        {"--stats-out", "columns.csv", "--stats-per", "column", "--topk-out", "top.csv", "--topk-by", "column",
+                         "--topk-number", "3"}));
+  const Judge judge(one, engine);
+  judge.columns();
+  if (one["normalizer"] != "none") judge.strongest("top.csv", "columns", 2, 4, 2);
+}
+
+}  // namespace
+
+TEST_CASE("statistics of both engines agree with the oracle's dense weights") {
+  REQUIRE(cases().size() >= 200);
+  const std::size_t step = is_sanitized ? 4 : 1;
+  for (std::size_t i = 0; i < cases().size(); i += step) {
+    const Json& one = cases()[i];
+    const CaseFolder folder(one);
+    INFO("case ", one["name"].get<std::string>(), ": attn run ", shell_text(one["arguments"].get<Words>()));
+    for (const std::string engine : {"reference", "tiled"}) {
+      INFO(engine);
+      judge_rows(one, engine);
+      judge_columns(one, engine);
+    }
+  }
+  for (const auto& [what, error] : worst()) MESSAGE(fmt::format("{}: largest error {:.2g}", what, error));
+}
+
+TEST_CASE("statistics have the same bytes on any number of threads, and leave the output as it is") {
+  const std::size_t step = is_sanitized ? 20 : 5;
+  for (std::size_t i = 2; i < cases().size(); i += step) {
+    const Json& one = cases()[i];
+    if (one["negative"]) continue;
+    const CaseFolder folder(one);
+    const auto arguments = one["arguments"].get<Words>();
+    INFO("case ", one["name"].get<std::string>(), ": attn run ", shell_text(arguments));
+    (void)run_inside(joined(arguments, {"-o", "alone.npy", "--threads", "1"}));
+    std::map<std::string, std::string> seen;
+    for (const std::string threads : {"1", "2", "5"}) {
+      for (const std::string per : {"row", "column"}) {
+        (void)run_inside(joined(arguments, {"-o", "output.npy", "--stats-out", "stats.csv", "--stats-per", per, "--topk-out",
+                                            "top.csv", "--topk-by", per, "--threads", threads}));
+        CHECK(read_file("output.npy") == read_file("alone.npy"));
+        for (const std::string file : {"stats.csv", "top.csv"}) {
+          const auto [entry, is_new] = seen.emplace(per + file, read_file(file));
+          INFO(per, " ", file, " with ", threads, " threads");
+          if (!is_new) CHECK(entry->second == read_file(file));
+        }
+      }
+    }
+  }
+}
