@@ -30,12 +30,6 @@ StrongestKeys<T>::StrongestKeys(const engine::Plan& plan, const Selection& selec
       is_short_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
 
 template <class T>
-engine::Needs StrongestKeys<T>::needs() const {
-  // One more, for the one that may be the query's own.
-  return {.facts = selection_.mass.has_value(), .top = selection_.most + (selection_.no_self ? 1 : 0)};
-}
-
-template <class T>
 void StrongestKeys<T>::rows(const engine::RowBlock<T>& block) {
   for (std::size_t i = 0; i < block.queries; ++i) {
     const std::size_t row = (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query + i;

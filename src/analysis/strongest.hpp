@@ -16,6 +16,11 @@ struct Selection {
   double minimum = 0;          ///< weights below are left out
   bool no_self = false;        ///< leaves out the key at the query's own position
   std::optional<double> mass;  ///< as few keys as hold this share of the row's mass, `most` at most
+
+  /// What an engine is asked for the strongest keys of rows: one more, for the one that may be the query's own.
+  [[nodiscard]] engine::Needs needs() const noexcept {
+    return {.facts = mass.has_value(), .top = no_self && most + 1 > most ? most + 1 : most};
+  }
 };
 
 /// Pairs of each row or column, strongest first, ties to the lowest number: entries(r) of line r = (batch * heads + head) *
@@ -42,7 +47,7 @@ template <class T>
 class StrongestKeys : public engine::Observer<T> {
  public:
   StrongestKeys(const engine::Plan& plan, const Selection& selection);
-  [[nodiscard]] engine::Needs needs() const override;
+  [[nodiscard]] engine::Needs needs() const override { return selection_.needs(); }
   void rows(const engine::RowBlock<T>& block) override;
   [[nodiscard]] const Strongest& found() const noexcept { return found_; }
   /// Rows whose mass is not reached by as many keys as were asked for.

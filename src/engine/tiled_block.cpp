@@ -201,6 +201,7 @@ void TiledBlock<T>::finish_top(TiledScratch<T>& scratch) const {
   T* tile = scratch.tile.get();
   scratch.top.assign(lanes() * most, {});
   scratch.top_count.assign(lanes(), 0);
+  if (most == 0) return;
   for (std::size_t lane = 0; lane < lanes(); ++lane) scratch.top_count[lane] = top.sorted(lane).size();
   for (std::size_t first = 0; first < most; first += kernels::kKeys) {
     const std::size_t count = std::min(kernels::kKeys, most - first);

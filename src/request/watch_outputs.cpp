@@ -10,6 +10,7 @@ namespace attn::request {
 
 void check_watch(const WatchSettings& s) {
   if (s.topk.empty()) return;
+  if (s.count == 0) throw Error(Status::usage, "-n 0 asks for nothing (expected 1 or more)");
   if (s.mass && !(*s.mass > 0 && *s.mass <= 1))
     throw Error(Status::usage, fmt::format("--mass {} is no share of a row's weight (expected above 0, at most 1)", *s.mass));
   if (s.mass && s.by == TopBy::column)
@@ -29,8 +30,7 @@ engine::Needs needs_of(const WatchSettings& s) {
   if (s.by == TopBy::column)
     needs.columns = true;
   else
-    needs.top = s.count + (s.no_self ? 1 : 0);
-  needs.facts |= s.mass.has_value();
+    needs |= s.selection().needs();
   return needs;
 }
 

@@ -91,11 +91,7 @@ void WatchText::rows(Outputs::TextSink& sink, const std::vector<engine::RowFacts
   for (std::size_t r = 0; r < facts.size(); ++r) {
     const engine::RowFacts& f = facts[r];
     cells.head(r / dims.q_len).named(ids, r % dims.q_len).real(f.entropy).real(std::exp(f.entropy)).real(f.maximum);
-    if (dims.kv_len == 0)
-      cells.text("");
-    else
-      cells.named(key_ids, f.argmax);
-    cells.real(f.distance).end();
+    cells.named(key_ids, f.argmax).real(f.distance).end();
   }
   cells.finish();
 }
@@ -105,11 +101,7 @@ void WatchText::columns(Outputs::TextSink& sink, const std::vector<analysis::Col
   for (std::size_t c = 0; c < facts.size(); ++c) {
     const analysis::ColumnFacts& f = facts[c];
     cells.head(c / dims.kv_len).named(key_ids, c % dims.kv_len).real(f.received).real(std::isinf(f.maximum) ? 0 : f.maximum);
-    if (dims.q_len == 0)
-      cells.text("");
-    else
-      cells.named(ids, f.argmax);
-    cells.end();
+    cells.named(ids, f.argmax).end();
   }
   cells.finish();
 }

@@ -28,8 +28,8 @@ const Json& cases() {
 
 /// How far a statistic may be off, of 1 and of its own size. Column sums and distances add up a few hundred float32 weights.
 double tolerance_of(const std::string& engine, bool is_double) {
-  if (is_double) return 1e-9;
-  return engine == "reference" ? 2e-6 : 1e-4;
+  if (is_double) return 1e-12;
+  return engine == "reference" ? 1e-6 : 2e-5;
 }
 
 std::map<std::string, double>& worst() {
