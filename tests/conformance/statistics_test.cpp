@@ -1,6 +1,7 @@
 // Statistics and strongest pairs of attn run against the oracle's dense weights; tests/data/make_statistics_cases.py drew them.
 #include "conformance/case_folder.hpp"
 #include "conformance/command.hpp"
+#include "request/look.hpp"
 
 #include <attn/io.hpp>
 
@@ -174,6 +175,31 @@ void judge_columns(const Json& one, const std::string& engine) {
   if (one["normalizer"] != "none") judge.strongest("top.csv", "columns", 2, 4, 2);
 }
 
+/// attn stats or attn topk on a file of weights.
+void look_at(const std::string& weights, const std::string& offset, const std::string& per, bool is_topk) {
+  request::LookRequest r;
+  r.from_weights = weights;
+  r.query_offset = offset;
+  Listener listener;
+  const request::RunContext context{.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr};
+  r.output = is_topk ? "top.csv" : per + "s.csv";
+  if (per == "column") {
+    r.watch.per = request::StatsPer::column;
+    r.watch.by = request::TopBy::column;
+  }
+  r.watch.count = 3;
+  if (is_topk)
+    request::topk(r, context);
+  else
+    request::stats(r, context, false);
+}
+
+/// The value of an option among the words, or nothing.
+std::string value_of(const Words& words, const std::string& option) {
+  const auto found = std::ranges::find(words, option);
+  return found == words.end() ? std::string() : *std::next(found);
+}
+
 }  // namespace
 
 TEST_CASE("statistics of both engines agree with the oracle's dense weights") {
@@ -215,4 +241,31 @@ TEST_CASE("statistics have the same bytes on any number of threads, and leave th
       }
     }
   }
+}
+
+TEST_CASE("weights in a file say what the oracle's dense weights say, on any number of threads") {
+  std::size_t judged = 0;
+  for (std::size_t i = 0; i < cases().size(); i += is_sanitized ? 12 : 2) {
+    const Json& one = cases()[i];
+    const auto arguments = one["arguments"].get<Words>();
+    const std::string offset = value_of(arguments, "--query-offset");
+    const bool is_number = offset.find_first_not_of("-0123456789") == std::string::npos;
+    // Only the numbers of the file are known here: those of a cache, a list or a file of offsets are not.
+    if (one["negative"] || !is_number || !value_of(arguments, "--past-key").empty()) continue;
+    ++judged;
+    const CaseFolder folder(one);
+    INFO("case ", one["name"].get<std::string>(), ": attn run ", shell_text(arguments));
+    (void)run_inside(joined(arguments, {"--engine", "reference", "-o", "none", "--weights", "weights.npy"}));
+    const Judge judge(one, "reference");
+    look_at("weights.npy", offset, "row", false);
+    look_at("weights.npy", offset, "column", false);
+    judge.rows();
+    judge.columns();
+    // A file without an axis for batch entries has their heads in one row of numbers.
+    look_at("weights.npy", offset, "row", true);
+    if (one["normalizer"] != "none") judge.strongest("top.csv", "rows", 1, 2, 4);
+    look_at("weights.npy", offset, "column", true);
+    if (one["normalizer"] != "none") judge.strongest("top.csv", "columns", 2, 4, 2);
+  }
+  CHECK(judged >= (is_sanitized ? 8 : 50));
 }
