@@ -10,16 +10,13 @@ namespace attn::analysis {
 using engine::KeyWeight;
 
 void Strongest::insert(std::size_t line, KeyWeight entry) {
-  KeyWeight* first = entries_.data() + line * most_;
-  std::size_t at = count_[line];
-  if (at == most_) {
-    if (most_ == 0 || !(entry.weight > first[at - 1].weight)) return;
-    --at;
-  } else {
-    ++count_[line];
+  std::vector<KeyWeight>& entries = lines_[line];
+  if (entries.size() == most_) {
+    if (most_ == 0 || !(entry.weight > entries.back().weight)) return;
+    entries.pop_back();
   }
-  for (; at > 0 && entry.weight > first[at - 1].weight; --at) first[at] = first[at - 1];
-  first[at] = entry;
+  const auto weaker = [&](const KeyWeight& known) { return entry.weight > known.weight; };
+  entries.insert(std::ranges::find_if(entries, weaker), entry);
 }
 
 template <class T>
@@ -65,8 +62,8 @@ void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
     const std::size_t line = (tile.batch * plan_.dims.heads + tile.head) * plan_.dims.kv_len + tile.key + j;
     const T* w = tile.data + j * tile.key_step;
     // Most tiles hold nothing for a column that has its list.
-    if (found_.is_full(line) && found_.count(line) > 0) {
-      const double weakest = found_.begin(line)[found_.count(line) - 1].weight;
+    if (found_.is_full(line)) {
+      const double weakest = found_.entries(line).back().weight;
       if (!(static_cast<double>(column_maximum(w, tile.queries)) > weakest)) continue;
     }
     for (std::size_t i = 0; i < tile.queries; ++i) {

@@ -23,23 +23,21 @@ struct Selection {
   }
 };
 
-/// Pairs of each row or column, strongest first, ties to the lowest number: entries(r) of line r = (batch * heads + head) *
+/// Pairs of each row or column, strongest first, ties to the lowest number: entries() of line r = (batch * heads + head) *
 /// length + number. KeyWeight::key is the other side: a key for a row, a query for a column.
 class Strongest {
  public:
-  Strongest(std::size_t lines, std::size_t most) : most_(most), entries_(lines * most), count_(lines) {}
-  [[nodiscard]] const engine::KeyWeight* begin(std::size_t line) const noexcept { return entries_.data() + line * most_; }
-  [[nodiscard]] std::size_t count(std::size_t line) const noexcept { return count_[line]; }
+  Strongest(std::size_t lines, std::size_t most) : most_(most), lines_(lines) {}
+  [[nodiscard]] const std::vector<engine::KeyWeight>& entries(std::size_t line) const noexcept { return lines_[line]; }
   /// Behind what a line has; the caller sees to the order.
-  void append(std::size_t line, engine::KeyWeight entry) { entries_[line * most_ + count_[line]++] = entry; }
+  void append(std::size_t line, engine::KeyWeight entry) { lines_[line].push_back(entry); }
   /// Where it belongs in the line; the weakest falls out. Entries with lower numbers must come first.
   void insert(std::size_t line, engine::KeyWeight entry);
-  [[nodiscard]] bool is_full(std::size_t line) const noexcept { return count_[line] == most_; }
+  [[nodiscard]] bool is_full(std::size_t line) const noexcept { return lines_[line].size() == most_; }
 
  private:
   std::size_t most_;
-  std::vector<engine::KeyWeight> entries_;
-  std::vector<std::size_t> count_;
+  std::vector<std::vector<engine::KeyWeight>> lines_;
 };
 
 /// The strongest keys of each row.

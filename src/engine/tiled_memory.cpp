@@ -23,16 +23,6 @@ std::uint64_t map_bytes(const Plan& plan) {
   return bytes;
 }
 
-/// What is learned of the rows of one block.
-template <class T>
-std::uint64_t notes_bytes(const Dims& d, const Needs& needs) {
-  if (!needs.notes()) return 0;
-  const std::uint64_t lanes = std::min<std::uint64_t>(kLanes, d.heads / d.kv_heads * d.q_len);
-  // A heap grows by doubling.
-  return sizeof(RowNotes<T>) +
-         lanes * (sizeof(std::vector<KeyLogit<T>>) + 2 * std::min(needs.top, d.kv_len) * sizeof(KeyLogit<T>));
-}
-
 /// What one thread works in, without its blocks.
 template <class T>
 std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Needs& needs) {

@@ -87,6 +87,16 @@ struct RowSums {
   std::vector<T> statistics_sum;
 };
 
+/// What the notes on one block's rows take.
+template <class T>
+[[nodiscard]] std::uint64_t notes_bytes(const Dims& d, const Needs& needs) noexcept {
+  if (!needs.notes()) return 0;
+  const std::uint64_t lanes = std::min<std::uint64_t>(kernels::kLanes, d.heads / d.kv_heads * d.q_len);
+  // A heap grows by doubling.
+  return sizeof(RowNotes<T>) +
+         lanes * (sizeof(std::vector<KeyLogit<T>>) + 2 * std::min(needs.top, d.kv_len) * sizeof(KeyLogit<T>));
+}
+
 /// One number for each pair of a block and keys [begin, end), [lanes][stride], on its way to the observers.
 template <class T>
 struct PairRows {

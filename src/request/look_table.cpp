@@ -1,7 +1,7 @@
 // The option tables of attn stats and attn topk: their own rows, and those of attn run.
 #include "request/look.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace attn::request {
 
@@ -11,18 +11,7 @@ using L = LookRequest;
 
 constexpr const char* kLooking = "Looking";
 
-/// The row of `attn run` for the same setting, under this command's own name.
-Row<L> own_row(const char* run_name, const char* name, char letter, const char* metavar) {
-  const auto found = std::ranges::find_if(watch_table(), [&](const Row<WatchSettings>& r) { return r.option.name == run_name; });
-  Table<L> rows;
-  append(rows, Table<WatchSettings>{*found}, [](auto& s) -> auto& { return s.watch; });
-  Option& option = rows.front().option;
-  option.name = name;
-  option.letter = letter;
-  option.group = kLooking;
-  if (!option.is_switch()) option.metavar = metavar;
-  return rows.front();
-}
+constexpr auto kWatch = [](auto& s) -> auto& { return s.watch; };
 
 Row<L> from_weights_row() {
   return row<L>({.name = "from-weights",
@@ -53,7 +42,7 @@ void add_run(Table<L>& table, const char* output_help) {
 const Table<LookRequest>& stats_table() {
   static const Table<L> table = [] {
     Table<L> rows;
-    rows.push_back(own_row("stats-per", "per", 0, "WHAT"));
+    append(rows, stats_rows({kLooking, ""}), kWatch);
     rows.push_back(row<L>(
         {.name = "detect",
          .group = kLooking,
@@ -72,12 +61,7 @@ const Table<LookRequest>& stats_table() {
 const Table<LookRequest>& topk_table() {
   static const Table<L> table = [] {
     Table<L> rows;
-    rows.push_back(own_row("topk-number", "number", 'n', "N"));
-    rows.push_back(own_row("topk-by", "by", 0, "WHAT"));
-    rows.push_back(own_row("topk-min", "min", 0, "W"));
-    rows.push_back(own_row("topk-mass", "mass", 0, "M"));
-    rows.push_back(own_row("topk-no-self", "no-self", 0, ""));
-    rows.push_back(own_row("topk-form", "to", 0, "FORM"));
+    append(rows, topk_rows({kLooking, ""}), kWatch);
     rows.push_back(from_weights_row());
     add_run(rows, "the table");
     return rows;

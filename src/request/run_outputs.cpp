@@ -69,7 +69,7 @@ OutputPlan planned_stats(const WatchSettings& watch, const engine::Dims& d) {
 
 OutputPlan planned_topk(const WatchSettings& watch, const engine::Dims& d) {
   const bool is_row = watch.by == TopBy::row;
-  const std::size_t most = std::min(watch.count, is_row ? d.kv_len : d.q_len);
+  const std::size_t most = std::min(watch.most(), is_row ? d.kv_len : d.q_len);
   return {.role = "topk-out",
           .file = watch.topk,
           .shape = {d.batch, d.heads, is_row ? d.q_len : d.kv_len, most, 2},

@@ -10,13 +10,13 @@ namespace attn::request {
 
 void check_watch(const WatchSettings& s) {
   if (s.topk.empty()) return;
-  if (s.count == 0) throw Error(Status::usage, "-n 0 asks for nothing (expected 1 or more)");
+  if (s.most() == 0) throw Error(Status::usage, "0 pairs of each row are nothing to list (expected 1 or more)");
   if (s.mass && !(*s.mass > 0 && *s.mass <= 1))
-    throw Error(Status::usage, fmt::format("--mass {} is no share of a row's weight (expected above 0, at most 1)", *s.mass));
+    throw Error(Status::usage, fmt::format("a mass of {} is no share of a row's weight (expected above 0, at most 1)", *s.mass));
   if (s.mass && s.by == TopBy::column)
-    throw Error(Status::usage, "--mass is a share of a row's weight: columns have no mass of their own to share",
-                "leave out --by column, or --mass");
-  if (std::isnan(s.minimum)) throw Error(Status::usage, "--min: NaN is no bound");
+    throw Error(Status::usage, "a mass is a share of a row's weight: columns have none to share",
+                "list the strongest of columns by their number");
+  if (std::isnan(s.minimum)) throw Error(Status::usage, "NaN is no bound for weights");
 }
 
 engine::Needs needs_of(const WatchSettings& s) {
@@ -108,8 +108,8 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
     }
   }
   if (keys_ != nullptr && keys_->short_rows() > 0)
-    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (a larger -n)", keys_->short_rows(),
-                              settings_.count, settings_.mass.value_or(1)));
+    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", keys_->short_rows(),
+                              settings_.most(), settings_.mass.value_or(1)));
 }
 
 template <class T>

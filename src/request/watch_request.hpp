@@ -21,22 +21,34 @@ struct WatchSettings {
   bool summary = false;  ///< statistics as a page for people instead of CSV
 
   std::string topk;
-  std::size_t count = 10;
+  std::optional<std::size_t> count;  ///< of each row or column; default 10, or with `mass` most_for_mass
   TopBy by = TopBy::row;
   double minimum = 0;
   std::optional<double> mass;
   bool no_self = false;
   TopForm form = TopForm::csv;
 
+  /// Keys of a row that are kept at most while its mass is not reached.
+  static constexpr std::size_t most_for_mass = 4096;
+  [[nodiscard]] std::size_t most() const { return count.value_or(mass ? most_for_mass : 10); }
   [[nodiscard]] analysis::Selection selection() const {
-    return {.most = count, .minimum = minimum, .no_self = no_self, .mass = mass};
+    return {.most = most(), .minimum = minimum, .no_self = no_self, .mass = mass};
   }
 };
 
 /// The heading of these options; commands that have no use for them leave the group out.
 inline constexpr const char* kWatchGroup = "Statistics";
 
-/// The rows as `attn run` has them, with the outputs' names before each.
+/// Where rows are shown, and what stands before their names: attn run has "--topk-min" for what is "--min" of attn topk.
+struct WatchNames {
+  std::string group;
+  std::string prefix;
+};
+/// What statistics are of, and which pairs are listed how.
+[[nodiscard]] Table<WatchSettings> stats_rows(const WatchNames& names);
+[[nodiscard]] Table<WatchSettings> topk_rows(const WatchNames& names);
+
+/// All of it as `attn run` has it, with the outputs' files.
 [[nodiscard]] const Table<WatchSettings>& watch_table();
 
 template <>

@@ -3,59 +3,70 @@
 
 namespace attn::request {
 
-namespace {
-
 using W = WatchSettings;
 
-void add_stats(Table<W>& t) {
-  t.push_back(row<W>({.name = "stats-out",
-                      .metavar = "F",
-                      .group = kWatchGroup,
-                      .help = "statistics of the weights as CSV, from the same walk",
-                      .details = "What attn stats writes. It changes no bit of the other outputs."},
-                     [](auto& s) -> auto& { return s.stats; }));
-  t.push_back(row<W>({.name = "stats-per",
+Table<W> stats_rows(const WatchNames& names) {
+  Table<W> t;
+  t.push_back(row<W>({.name = names.prefix + "per",
                       .metavar = "WHAT",
-                      .group = kWatchGroup,
+                      .group = names.group,
                       .help = "statistics of each row, column or head, or the pattern that a head follows"},
                      [](auto& s) -> auto& { return s.per; }));
+  return t;
 }
 
-void add_topk(Table<W>& t) {
-  t.push_back(row<W>({.name = "topk-out",
-                      .metavar = "F",
-                      .group = kWatchGroup,
-                      .help = "the strongest keys of each query, from the same walk",
-                      .details = "What attn topk writes. It changes no bit of the other outputs."},
-                     [](auto& s) -> auto& { return s.topk; }));
-  t.push_back(
-      row<W>({.name = "topk-number", .metavar = "N", .group = kWatchGroup, .help = "how many pairs of each row or column"},
-             [](auto& s) -> auto& { return s.count; }));
-  t.push_back(row<W>({.name = "topk-by",
+Table<W> topk_rows(const WatchNames& names) {
+  Table<W> t;
+  const bool is_own = names.prefix.empty();
+  t.push_back(row<W>({.name = names.prefix + "number",
+                      .letter = is_own ? 'n' : char{0},
+                      .metavar = "N",
+                      .group = names.group,
+                      .help = "how many pairs of each row or column",
+                      .details = "Where the mass decides, as many as that needs, but no more than 4096.",
+                      .fallback = "10"},
+                     [](auto& s) -> auto& { return s.count; }));
+  t.push_back(row<W>({.name = names.prefix + "by",
                       .metavar = "WHAT",
-                      .group = kWatchGroup,
+                      .group = names.group,
                       .help = "the strongest keys of each row, or the strongest queries of each column"},
                      [](auto& s) -> auto& { return s.by; }));
-  t.push_back(row<W>({.name = "topk-min", .metavar = "W", .group = kWatchGroup, .help = "leaves out weights below W"},
+  t.push_back(row<W>({.name = names.prefix + "min", .metavar = "W", .group = names.group, .help = "leaves out weights below W"},
                      [](auto& s) -> auto& { return s.minimum; }));
-  t.push_back(row<W>({.name = "topk-mass",
+  t.push_back(row<W>({.name = names.prefix + "mass",
                       .metavar = "M",
-                      .group = kWatchGroup,
+                      .group = names.group,
                       .help = "the fewest keys that hold the share M of a row's weight, as many as are asked for at most"},
                      [](auto& s) -> auto& { return s.mass; }));
-  t.push_back(row<W>({.name = "topk-no-self", .group = kWatchGroup, .help = "leaves out the key at the query's own position"},
-                     [](auto& s) -> auto& { return s.no_self; }));
-  t.push_back(row<W>({.name = "topk-form", .metavar = "FORM", .group = kWatchGroup, .help = "CSV, or one JSON object a line"},
+  t.push_back(
+      row<W>({.name = names.prefix + "no-self", .group = names.group, .help = "leaves out the key at the query's own position"},
+             [](auto& s) -> auto& { return s.no_self; }));
+  t.push_back(row<W>({.name = names.prefix + (is_own ? "to" : "form"),
+                      .metavar = "FORM",
+                      .group = names.group,
+                      .help = "CSV, or one JSON object a line"},
                      [](auto& s) -> auto& { return s.form; }));
+  return t;
 }
 
-}  // namespace
-
-const Table<WatchSettings>& watch_table() {
-  static const Table<WatchSettings> table = [] {
-    Table<WatchSettings> rows;
-    add_stats(rows);
-    add_topk(rows);
+const Table<W>& watch_table() {
+  static const Table<W> table = [] {
+    Table<W> rows;
+    const auto self = [](auto& s) -> auto& { return s; };
+    rows.push_back(row<W>({.name = "stats-out",
+                           .metavar = "F",
+                           .group = kWatchGroup,
+                           .help = "statistics of the weights as CSV, from the same walk",
+                           .details = "What attn stats writes. It changes no bit of the other outputs."},
+                          [](auto& s) -> auto& { return s.stats; }));
+    append(rows, stats_rows({kWatchGroup, "stats-"}), self);
+    rows.push_back(row<W>({.name = "topk-out",
+                           .metavar = "F",
+                           .group = kWatchGroup,
+                           .help = "the strongest keys of each query, from the same walk",
+                           .details = "What attn topk writes. It changes no bit of the other outputs."},
+                          [](auto& s) -> auto& { return s.topk; }));
+    append(rows, topk_rows({kWatchGroup, "topk-"}), self);
     return rows;
   }();
   return table;

@@ -130,8 +130,8 @@ void WatchText::strongest(Outputs::TextSink& sink, const analysis::Strongest& fo
   const std::size_t length = is_row ? dims.q_len : dims.kv_len;
   const auto for_each = [&](auto&& f) {
     for (std::size_t line = 0; line < dims.batch * dims.heads * length; ++line)
-      for (std::size_t n = 0; n < found.count(line); ++n) {
-        const engine::KeyWeight& entry = found.begin(line)[n];
+      for (std::size_t n = 0; n < found.entries(line).size(); ++n) {
+        const engine::KeyWeight& entry = found.entries(line)[n];
         const std::size_t own = line % length;
         f(line / length, is_row ? own : entry.key, is_row ? entry.key : own, n + 1, entry.weight);
       }
