@@ -75,6 +75,7 @@ void TopKeys<T>::add(std::size_t lane, KeyLogit<T> entry) {
   // The threshold may have risen since the tile was looked through.
   if (!(entry.logit > threshold_[lane])) return;
   std::vector<KeyLogit<T>>& heap = heaps_[lane];
+  if (most_ <= most_sorted) return insert(lane, entry);
   if (heap.size() == most_) {
     std::pop_heap(heap.begin(), heap.end(), is_stronger<T>);
     heap.back() = entry;
@@ -83,6 +84,17 @@ void TopKeys<T>::add(std::size_t lane, KeyLogit<T> entry) {
   }
   std::push_heap(heap.begin(), heap.end(), is_stronger<T>);
   if (heap.size() == most_) threshold_[lane] = heap.front().logit;
+}
+
+template <class T>
+void TopKeys<T>::insert(std::size_t lane, KeyLogit<T> entry) {
+  std::vector<KeyLogit<T>>& list = heaps_[lane];
+  if (list.size() < most_) list.push_back(entry);
+  std::size_t at = list.size() - 1;
+  // Keys come in ascending order: behind an equal logit is the right place.
+  for (; at > 0 && entry.logit > list[at - 1].logit; --at) list[at] = list[at - 1];
+  list[at] = entry;
+  if (list.size() == most_) threshold_[lane] = list.back().logit;
 }
 
 template <class T>
@@ -101,7 +113,8 @@ const std::vector<KeyLogit<T>>& TopKeys<T>::sorted(std::size_t lane) {
 }
 
 template <class T>
-void RowNotes<T>::reset(std::size_t most, std::size_t lanes) {
+void RowNotes<T>::reset(bool facts, std::size_t most, std::size_t lanes) {
+  has_facts = facts;
   for (double* sums : {mass, information, distance}) std::fill_n(sums, kLanes, 0.0);
   std::fill_n(best, kLanes, -std::numeric_limits<T>::infinity());
   std::fill_n(key, kLanes, std::size_t{0});
@@ -112,8 +125,9 @@ template <class T>
 void RowNotes<T>::take_logits(const kernels::KernelTable<T>& k, const T* tile, std::size_t count, std::size_t lanes,
                               std::size_t first) {
   alignas(64) T row[kLanes];
-  for_each_bit(k.largest(tile, count, lanes, best, row),
-               [&](std::size_t lane) { key[lane] = first + static_cast<std::size_t>(row[lane]); });
+  if (has_facts)
+    for_each_bit(k.largest(tile, count, lanes, best, row),
+                 [&](std::size_t lane) { key[lane] = first + static_cast<std::size_t>(row[lane]); });
   top.take(k, tile, count, lanes, first);
 }
 

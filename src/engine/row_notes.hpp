@@ -33,11 +33,15 @@ class TopKeys {
   [[nodiscard]] const std::vector<KeyLogit<T>>& kept(std::size_t lane) const noexcept { return heaps_[lane]; }
 
  private:
+  /// Lists up to this long are kept in order, which is faster than a heap.
+  static constexpr std::size_t most_sorted = 64;
+
   void add(std::size_t lane, KeyLogit<T> entry);
+  void insert(std::size_t lane, KeyLogit<T> entry);
 
   std::size_t most_ = 0;
   alignas(64) T threshold_[kernels::kLanes] = {};  ///< what a logit must exceed to be kept
-  std::vector<std::vector<KeyLogit<T>>> heaps_;    ///< of each lane; the weakest is first
+  std::vector<std::vector<KeyLogit<T>>> heaps_;    ///< of each lane: in order, or heaps with the weakest first
 };
 
 /// Sums over a lane's keys so far of u, u ln u and u |p - j|, u the weights up to their divisor, and the largest logit.
@@ -49,8 +53,9 @@ struct alignas(64) RowNotes {
   T best[kernels::kLanes];
   std::size_t key[kernels::kLanes];  ///< of the largest logit
   TopKeys<T> top;
+  bool has_facts;  ///< all but `top` is asked for
 
-  void reset(std::size_t most, std::size_t lanes);
+  void reset(bool facts, std::size_t most, std::size_t lanes);
   /// Takes the logits of a tile whose first key is `first`.
   void take_logits(const kernels::KernelTable<T>& k, const T* tile, std::size_t count, std::size_t lanes, std::size_t first);
   /// Takes the weights of a tile. All sums so far are multiplied by `rescale` before. `position` counts from the tile's first

@@ -75,7 +75,7 @@ void TiledBlock<T>::clear(Sums<T>& sums) const {
   if (job_.needs.output) std::fill_n(sums.output.get(), job_.plan.dims.value_dim * kLanes, T(0));
   if (!job_.needs.notes()) return;
   if (!sums.notes) sums.notes = std::make_unique<RowNotes<T>>();
-  sums.notes->reset(std::min(job_.needs.top, job_.plan.dims.kv_len), lanes());
+  sums.notes->reset(job_.needs.facts, std::min(job_.needs.top, job_.plan.dims.kv_len), lanes());
 }
 
 template <class T>
