@@ -53,7 +53,7 @@ struct alignas(64) RowNotes {
   T best[kernels::kLanes];
   std::size_t key[kernels::kLanes];  ///< of the largest logit
   TopKeys<T> top;
-  bool has_facts;  ///< all but `top` is asked for
+  bool has_facts = false;  ///< all but `top` is asked for
 
   void reset(bool facts, std::size_t most, std::size_t lanes);
   /// Takes the logits of a tile whose first key is `first`.

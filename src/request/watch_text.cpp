@@ -170,9 +170,8 @@ void WatchText::summary(Outputs::TextSink& sink, const std::vector<analysis::Hea
   std::vector<std::size_t> order(dims.kv_len);
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto shown = static_cast<std::ptrdiff_t>(std::min(most_keys, order.size()));
-  std::partial_sort(order.begin(), order.begin() + shown, order.end(), [&](std::size_t a, std::size_t b) {
-    return received[a] > received[b] || (received[a] == received[b] && a < b);
-  });
+  std::partial_sort(order.begin(), order.begin() + shown, order.end(),
+                    [&](std::size_t a, std::size_t b) { return received[a] != received[b] ? received[a] > received[b] : a < b; });
   page += "keys that receive most, over all heads:\n";
   const double total = std::max(1.0, static_cast<double>(dims.batch * dims.heads * dims.q_len));
   for (std::ptrdiff_t n = 0; n < shown; ++n) {
