@@ -1,7 +1,9 @@
 // attn_docs_test: runs the commands printed in Markdown documents and compares what they print, to the last character.
-#include "docs/document.hpp"
+#include "document/markdown.hpp"
 #include "tools/process.hpp"
 #include "tools/text_diff.hpp"
+
+#include <attn/error.hpp>
 
 #include <exception>
 #include <iostream>
@@ -10,7 +12,7 @@
 namespace {
 
 namespace fs = std::filesystem;
-using attn::testing::Printed;
+using attn::document::Printed;
 
 constexpr const char* usage =
     "usage: attn_docs_test --attn PROGRAM --root REPOSITORY [--update] FILE.md...\n"
@@ -58,12 +60,12 @@ void link_entries(const fs::path& folder, const fs::path& work) {
 }
 
 /// Runs one command in the folder of its block; commands of one document share these folders.
-std::string printed_now(const Printed& printed, const Arguments& arguments, const fs::path& scratch) {
-  std::string name = "in-" + printed.folder;
+std::string printed_now(const Printed& printed, const std::string& folder, const Arguments& arguments, const fs::path& scratch) {
+  std::string name = "in-" + folder;
   for (char& letter : name)
     if (letter == '/') letter = '_';
   const fs::path work = scratch / name;
-  if (!fs::exists(work)) link_entries(arguments.root / printed.folder, work);
+  if (!fs::exists(work)) link_entries(arguments.root / folder, work);
 
   attn::testing::Surroundings surroundings;
   surroundings.directory = work;
@@ -84,7 +86,7 @@ void rewrite(const fs::path& document, std::vector<std::string> lines, const std
   for (std::size_t i = commands.size(); i-- > 0;) {
     const auto at = lines.begin() + static_cast<std::ptrdiff_t>(commands[i].output_at);
     lines.erase(at, at + static_cast<std::ptrdiff_t>(commands[i].output_count));
-    const std::vector<std::string> fresh = attn::testing::lines_of(outputs[i]);
+    const std::vector<std::string> fresh = attn::document::lines_of(outputs[i]);
     lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(commands[i].output_at), fresh.begin(), fresh.end());
   }
   std::string text;
@@ -94,14 +96,20 @@ void rewrite(const fs::path& document, std::vector<std::string> lines, const std
 
 /// Number of commands that print something else; throws when the document has none, as a check of nothing checks nothing.
 std::size_t check(const fs::path& document, const Arguments& arguments) {
-  const std::vector<std::string> lines = attn::testing::lines_of(attn::testing::read_file(document));
-  const std::vector<Printed> commands = attn::testing::printed_commands(lines);
+  const std::vector<std::string> lines = attn::document::lines_of(attn::testing::read_file(document));
+  std::vector<Printed> commands;
+  std::vector<std::string> folders;
+  for (const attn::document::Block& block : attn::document::read_document(lines, document.string()).blocks) {
+    commands.insert(commands.end(), block.commands.begin(), block.commands.end());
+    folders.resize(commands.size(), block.folder);
+  }
   if (commands.empty()) throw std::runtime_error(document.string() + " has no ```console block with a command");
   const attn::testing::TemporaryDirectory scratch;
   std::vector<std::string> outputs;
   std::size_t different = 0;
-  for (const Printed& printed : commands) {
-    outputs.push_back(printed_now(printed, arguments, scratch.path()));
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    const Printed& printed = commands[i];
+    outputs.push_back(printed_now(printed, folders[i], arguments, scratch.path()));
     const std::string diff = attn::testing::text_diff(printed.output, outputs.back());
     if (diff.empty()) continue;
     ++different;
@@ -122,6 +130,9 @@ int main(int argc, char** argv) {
     std::size_t different = 0;
     for (const fs::path& document : arguments.documents) different += check(document, arguments);
     return different == 0 ? 0 : 1;
+  } catch (const attn::Error& error) {
+    std::cerr << "attn_docs_test: " << error.where().file << ":" << error.where().line << ": " << error.what() << "\n";
+    return 2;
   } catch (const std::exception& error) {
     std::cerr << "attn_docs_test: " << error.what() << "\n" << usage;
     return 2;

@@ -1,0 +1,56 @@
+// Runs a command line without a shell: one program, its stages one after the other, each with files for its streams.
+#pragma once
+
+#include "document/command_line.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace attn::document {
+
+/// What commands run with.
+struct Surroundings {
+  std::filesystem::path program;  ///< what runs wherever a command says `attn`
+  std::filesystem::path scratch;  ///< a folder for the streams' files; working folders lie below it
+  std::vector<std::string> environment;  ///< "NAME=value", the whole environment
+  std::chrono::seconds limit{60};        ///< of one program
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+/// How a command line ended, and what it said.
+struct Ending {
+  bool ran = false;     ///< false: it could not be run as printed, `problem` says why
+  int status = 0;       ///< of the first program that did not end with 0, else 0
+  std::string problem;  ///< also for an end by a signal or by the time limit
+  std::string output;   ///< standard output of the last stage and standard error of all, as they came
+};
+
+/// A fresh folder below `parent`, removed with all it holds at the end.
+class ScratchFolder {
+ public:
+  /// Throws Error(io) when it cannot be made.
+  explicit ScratchFolder(const std::filesystem::path& parent);
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder();
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Runs `line` in the folder `work`. The stages of a pipeline run one after the other with files between them, so that nothing
+/// depends on their timing; what follows a stage that fails does not run. Throws Error(io) when files or processes cannot be made
+/// and Error(interrupted) when cancelled.
+[[nodiscard]] Ending run_command_line(const CommandLine& line, const std::filesystem::path& work, const Surroundings& surroundings);
+
+/// The whole text of a file. Throws Error(io) when it cannot be read.
+[[nodiscard]] std::string read_text(const std::filesystem::path& path);
+/// Replaces a file. Throws Error(io) when it cannot be written.
+void write_text(const std::filesystem::path& path, const std::string& text);
+
+}  // namespace attn::document
