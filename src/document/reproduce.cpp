@@ -77,7 +77,9 @@ CommandResult run_command(const Printed& printed, const fs::path& work, const Su
     const std::string_view said = std::string_view(result.output).substr(0, result.output.find('\n'));
     result.problem = said.empty() ? fmt::format("it ended with status {}", ending.status) : std::string(said);
   }
-  if (result.problem.empty() && !result.comparison.differences.empty())
+  if (!result.problem.empty())
+    result.comparison = {};
+  else if (!result.comparison.differences.empty())
     result.explanation = explain_claim(line, printed.output, work, surroundings);
   return result;
 }

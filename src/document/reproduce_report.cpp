@@ -48,8 +48,8 @@ std::string details_of(const CommandResult& command) {
     return fmt::format("    line {}: {}\n", command.printed->line, command.problem);
   const std::vector<Difference>& differences = command.comparison.differences;
   for (std::size_t i = 0; i < std::min(differences.size(), most_shown); ++i)
-    text += fmt::format("    line {}: {}, but it is {}\n", command.printed->output_at + differences[i].line,
-                        one_side(differences[i].printed, "(nothing)"), one_side(differences[i].now, "(nothing)"));
+    text += fmt::format("    line {}: printed {}, now {}\n", command.printed->output_at + differences[i].line,
+                        one_side(differences[i].printed, "nothing"), one_side(differences[i].now, "nothing"));
   if (differences.size() > most_shown) text += fmt::format("    and {} more\n", differences.size() - most_shown);
   if (!command.explanation.empty()) text += fmt::format("    attn identify: {}\n", command.explanation);
   return text;
@@ -66,8 +66,10 @@ std::string block_text(const DocumentResult& document, const BlockResult& result
   return text;
 }
 
+/// The name without its folder, and the title where there is one.
 std::string title_of(const DocumentResult& document) {
-  return document.document.title.empty() ? document.file : document.document.title;
+  const std::string name = std::filesystem::path(document.file).filename().string();
+  return document.document.title.empty() ? name : fmt::format("{}: {}", name, document.document.title);
 }
 
 /// A row for each document and one for all of them.
@@ -83,7 +85,7 @@ std::string table_of(std::span<const DocumentResult> documents) {
     for (std::size_t i = 0; i < verdicts.size(); ++i) cells[i] = count(document, verdicts[i]);
     cells[4] = numbers_in(document);
     for (std::size_t i = 0; i < cells.size(); ++i) sums[i] += cells[i];
-    std::string name = fmt::format("{}: {}", std::filesystem::path(document.file).filename().string(), title_of(document));
+    std::string name = title_of(document);
     if (document.left_out > 0)
       name += fmt::format(" ({} left out: a shell is needed)", counted(document.left_out, "block", "blocks"));
     row(cells, name);
