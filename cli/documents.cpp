@@ -43,8 +43,9 @@ std::vector<std::string> installed_documents() {
     std::ranges::sort(files);
     if (!files.empty()) return files;
   }
-  throw Error(Status::io, fmt::format("the documents that come with attn are not there: {}",
-                                      (here / ATTN_DOCUMENTS_FROM_BIN).lexically_normal().string()),
+  throw Error(Status::io,
+              fmt::format("the documents that come with attn are not there: {}",
+                          (here / ATTN_DOCUMENTS_FROM_BIN).lexically_normal().string()),
               "attn reproduce FILE runs a document of yours");
 }
 

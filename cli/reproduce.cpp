@@ -1,9 +1,8 @@
 // attn reproduce: runs the commands printed in documents and compares every printed number; status 1 on something unexpected.
-#include "document/reproduce_report.hpp"
-
 #include "cli/commands.hpp"
 #include "cli/documents.hpp"
 #include "cli/interrupt.hpp"
+#include "document/reproduce_report.hpp"
 
 #include <optional>
 
@@ -52,19 +51,24 @@ const Table<ReproduceSettings>& reproduce_table() {
                 .positional = true,
                 .repeated = true},
                [](auto& s) -> auto& { return s.files; }),
-        row<S>({.name = "list", .group = group, .help = "say what would run, and run nothing"}, [](auto& s) -> auto& { return s.list; }),
-        row<S>({.name = "root",
-                .metavar = "DIR",
-                .group = group,
-                .help = "where commands find their files (default: the document's folder)",
-                .details = "Commands run in a scratch folder of links to what is there. A line <!-- in FOLDER --> moves the blocks "
-                           "behind it to a folder below."},
-               [](auto& s) -> auto& { return s.root; }),
+        row<S>({.name = "list", .group = group, .help = "say what would run, and run nothing"},
+               [](auto& s) -> auto& { return s.list; }),
+        row<S>(
+            {.name = "root",
+             .metavar = "DIR",
+             .group = group,
+             .help = "where commands find their files (default: the document's folder)",
+             .details = "Commands run in a scratch folder of links to what is there. A line <!-- in FOLDER --> moves the blocks "
+                        "behind it to a folder below."},
+            [](auto& s) -> auto& { return s.root; }),
         row<S>({.name = "attn", .metavar = "PROGRAM", .group = group, .help = "the attn that is run (default: this one)"},
                [](auto& s) -> auto& { return s.attn; }),
         row<S>({.name = "limit", .metavar = "SECONDS", .group = group, .help = "the longest a command may run"},
                [](auto& s) -> auto& { return s.limit; }),
-        row<S>({.name = "to", .metavar = "FORMAT", .group = "Output", .help = "for people, for programs, or for continuous integration"},
+        row<S>({.name = "to",
+                .metavar = "FORMAT",
+                .group = "Output",
+                .help = "for people, for programs, or for continuous integration"},
                [](auto& s) -> auto& { return s.to; }),
     };
     request::append_common(rows);
@@ -120,8 +124,10 @@ Command reproduce_command() {
        .description =
            "Runs the lines `$ attn ...` of ```console blocks and compares what follows them: text as it stands, each number to "
            "half a unit of its last printed digit; a line ... stands for any lines. No shell is run: quotes, |, && and "
-           "here-documents (their lines begin with `> `) between attn commands are understood, all else does not run. A block with "
-           "file=NAME behind its language is an input of that name. ```console differs WHY marks what a source claims and what is "
+           "here-documents (their lines begin with `> `) between attn commands are understood, all else does not run. A block "
+           "with "
+           "file=NAME behind its language is an input of that name. ```console differs WHY marks what a source claims and what "
+           "is "
            "not so; where attn identify knows the convention that gives the printed numbers, it is named. ```console shell is "
            "left out. Commands run in a scratch folder, but write where they say: run documents of people you trust."},
       reproduce_table, execute);

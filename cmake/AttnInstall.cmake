@@ -4,7 +4,8 @@ include(CMakePackageConfigHelpers)
 install(TARGETS attn EXPORT attn-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS attn_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/attn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/documents/ DESTINATION ${CMAKE_INSTALL_DATADIR}/attn/documents)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/documents/ DESTINATION ${CMAKE_INSTALL_DATADIR}/attn/documents
+  FILES_MATCHING PATTERN "*.md" PATTERN "*.npz" PATTERN "*.csv")
 install(EXPORT attn-targets NAMESPACE attn:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attn)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/attn-config.cmake.in ${PROJECT_BINARY_DIR}/attn-config.cmake

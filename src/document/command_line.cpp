@@ -169,8 +169,8 @@ class Splitter {
     for (++at_; !done() && text_[at_] != '"'; ++at_) {
       const char c = text_[at_];
       if (c == '$' || c == '`') needs_shell(fmt::format("{} outside of single quotes", c));
-      const bool escape = c == '\\' && at_ + 1 < text_.size() &&
-                          std::string_view("$`\"\\\n").find(text_[at_ + 1]) != std::string_view::npos;
+      const bool escape =
+          c == '\\' && at_ + 1 < text_.size() && std::string_view("$`\"\\\n").find(text_[at_ + 1]) != std::string_view::npos;
       if (!escape) {
         result += c;
       } else if (text_[++at_] != '\n') {

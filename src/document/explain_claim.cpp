@@ -1,10 +1,9 @@
 // Turns a command and what a document prints for it into a question for attn identify.
 #include "document/explain_claim.hpp"
 
+#include "base/counted.hpp"
 #include "document/markdown.hpp"
 #include "document/printed.hpp"
-
-#include "base/counted.hpp"
 
 #include <attn/error.hpp>
 

@@ -19,11 +19,11 @@ struct Printed {
 
 /// A block whose info string begins with `console`: commands that belong together.
 struct Block {
-  std::size_t line = 0;       ///< of the opening fence, from 1
-  std::string folder;         ///< where it runs, below the documents' root; empty: the root itself
-  bool needs_shell = false;   ///< marked `console shell`: more than attn takes part
-  bool must_differ = false;   ///< marked `console differs`: what a source claims, and what is not so
-  std::string reason;         ///< what follows the mark: why it differs
+  std::size_t line = 0;      ///< of the opening fence, from 1
+  std::string folder;        ///< where it runs, below the documents' root; empty: the root itself
+  bool needs_shell = false;  ///< marked `console shell`: more than attn takes part
+  bool must_differ = false;  ///< marked `console differs`: what a source claims, and what is not so
+  std::string reason;        ///< what follows the mark: why it differs
   std::vector<Printed> commands;
 };
 

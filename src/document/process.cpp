@@ -129,7 +129,8 @@ Ending run_stage(const Stage& stage, const Streams& streams, const fs::path& wor
     write_text(actual.input, *stage.input_text);
   } else if (stage.input_file) {
     actual.input = work / *stage.input_file;
-    if (!fs::is_regular_file(actual.input)) return {.ran = false, .status = 0, .problem = fmt::format("there is no file {}", *stage.input_file), .output = {}};
+    if (!fs::is_regular_file(actual.input))
+      return {.ran = false, .status = 0, .problem = fmt::format("there is no file {}", *stage.input_file), .output = {}};
   }
   if (stage.output_file) {
     actual.output = work / *stage.output_file;
@@ -169,7 +170,8 @@ ScratchFolder::~ScratchFolder() {
 Ending run_command_line(const CommandLine& line, const fs::path& work, const Surroundings& surroundings) {
   for (const Pipeline& pipeline : line)
     for (const Stage& stage : pipeline)
-      if (std::string why = refused(stage); !why.empty()) return {.ran = false, .status = 0, .problem = std::move(why), .output = {}};
+      if (std::string why = refused(stage); !why.empty())
+        return {.ran = false, .status = 0, .problem = std::move(why), .output = {}};
   const fs::path printed = surroundings.scratch / "printed";
   write_text(printed, {});
   Ending ending;

@@ -13,8 +13,8 @@ namespace attn::document {
 
 /// What commands run with.
 struct Surroundings {
-  std::filesystem::path program;  ///< what runs wherever a command says `attn`
-  std::filesystem::path scratch;  ///< a folder for the streams' files; working folders lie below it
+  std::filesystem::path program;         ///< what runs wherever a command says `attn`
+  std::filesystem::path scratch;         ///< a folder for the streams' files; working folders lie below it
   std::vector<std::string> environment;  ///< "NAME=value", the whole environment
   std::chrono::seconds limit{60};        ///< of one program
   const std::atomic<bool>* cancelled = nullptr;
@@ -46,7 +46,8 @@ class ScratchFolder {
 /// Runs `line` in the folder `work`. The stages of a pipeline run one after the other with files between them, so that nothing
 /// depends on their timing; what follows a stage that fails does not run. Throws Error(io) when files or processes cannot be made
 /// and Error(interrupted) when cancelled.
-[[nodiscard]] Ending run_command_line(const CommandLine& line, const std::filesystem::path& work, const Surroundings& surroundings);
+[[nodiscard]] Ending run_command_line(const CommandLine& line, const std::filesystem::path& work,
+                                      const Surroundings& surroundings);
 
 /// The whole text of a file. Throws Error(io) when it cannot be read.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path);

@@ -53,8 +53,8 @@ struct DocumentResult {
 
 /// How documents are run.
 struct Reproduction {
-  std::filesystem::path program;           ///< the attn that is run
-  std::filesystem::path temporary;         ///< where scratch folders are made
+  std::filesystem::path program;              ///< the attn that is run
+  std::filesystem::path temporary;            ///< where scratch folders are made
   std::optional<std::filesystem::path> root;  ///< where commands find their files; by default the document's folder
   std::vector<std::string> environment;
   std::chrono::seconds limit{60};

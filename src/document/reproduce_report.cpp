@@ -44,8 +44,7 @@ std::string one_side(const std::string& text, const char* nothing) { return text
 /// What differs in one command, and why.
 std::string details_of(const CommandResult& command) {
   std::string text;
-  if (!command.problem.empty())
-    return fmt::format("    line {}: {}\n", command.printed->line, command.problem);
+  if (!command.problem.empty()) return fmt::format("    line {}: {}\n", command.printed->line, command.problem);
   const std::vector<Difference>& differences = command.comparison.differences;
   for (std::size_t i = 0; i < std::min(differences.size(), most_shown); ++i)
     text += fmt::format("    line {}: printed {}, now {}\n", command.printed->output_at + differences[i].line,
@@ -74,7 +73,8 @@ std::string title_of(const DocumentResult& document) {
 
 /// A row for each document and one for all of them.
 std::string table_of(std::span<const DocumentResult> documents) {
-  std::string text = fmt::format("\n{:>7} {:>7} {:>8} {:>8} {:>9}  {}\n", "holds", "differs", "differs", "does not", "numbers", "");
+  std::string text =
+      fmt::format("\n{:>7} {:>7} {:>8} {:>8} {:>9}  {}\n", "holds", "differs", "differs", "does not", "numbers", "");
   text += fmt::format("{:>7} {:>7} {:>8} {:>8} {:>9}  {}\n", "", "as told", "", "run", "compared", "document");
   std::array<std::size_t, 5> sums{};
   const auto row = [&](const std::array<std::size_t, 5>& cells, const std::string& name) {
@@ -102,24 +102,18 @@ Json command_json(const CommandResult& command) {
   Json differences = Json::array();
   for (const Difference& difference : command.comparison.differences) differences.push_back(difference_json(difference));
   const auto text = [](const std::string& s) { return s.empty() ? Json(nullptr) : Json(s); };
-  return {{"command", command.printed->command},
-          {"line", command.printed->line},
-          {"numbers", command.comparison.numbers},
-          {"largest_difference", json_number(command.comparison.largest)},
-          {"differences", std::move(differences)},
-          {"problem", text(command.problem)},
+  return {{"command", command.printed->command},     {"line", command.printed->line},
+          {"numbers", command.comparison.numbers},   {"largest_difference", json_number(command.comparison.largest)},
+          {"differences", std::move(differences)},   {"problem", text(command.problem)},
           {"explanation", text(command.explanation)}};
 }
 
 Json block_json(const BlockResult& result) {
   Json commands = Json::array();
   for (const CommandResult& command : result.commands) commands.push_back(command_json(command));
-  return {{"line", result.block->line},
-          {"verdict", std::string(name_of(result.verdict))},
-          {"expected", result.expected()},
-          {"reason", result.block->reason},
-          {"seconds", result.seconds},
-          {"commands", std::move(commands)}};
+  return {{"line", result.block->line},    {"verdict", std::string(name_of(result.verdict))},
+          {"expected", result.expected()}, {"reason", result.block->reason},
+          {"seconds", result.seconds},     {"commands", std::move(commands)}};
 }
 
 std::string dumped(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
@@ -183,8 +177,8 @@ std::string reproduced_json(std::span<const DocumentResult> documents) {
 }
 
 bool all_expected(std::span<const DocumentResult> documents) {
-  return std::ranges::all_of(documents,
-                             [](const DocumentResult& document) { return std::ranges::all_of(document.blocks, &BlockResult::expected); });
+  return std::ranges::all_of(
+      documents, [](const DocumentResult& document) { return std::ranges::all_of(document.blocks, &BlockResult::expected); });
 }
 
 }  // namespace attn::document

@@ -5,11 +5,11 @@
 
 #include <attn/error.hpp>
 
-#include <doctest/doctest.h>
-
 #include <random>
 #include <string>
 #include <vector>
+
+#include <doctest/doctest.h>
 
 using attn::document::CommandLine;
 using attn::document::split_command;
@@ -97,15 +97,14 @@ TEST_CASE("pipelines, lists and here-documents") {
 }
 
 TEST_CASE("what only a shell can do is refused") {
-  for (const char* text :
-       {"attn run $x", "attn run `x`", "attn run \"$x\"", "attn run *.csv", "attn run ?.csv", "attn run ~/x", "attn a; attn b",
-        "attn a & attn b", "attn a || attn b", "attn a 2> b", "attn a >> b", "attn a 2>&1", "(attn a)", "attn a <<< b", "attn a\nattn b",
-        "attn a <<-E\nE"}) {
+  for (const char* text : {"attn run $x", "attn run `x`", "attn run \"$x\"", "attn run *.csv", "attn run ?.csv", "attn run ~/x",
+                           "attn a; attn b", "attn a & attn b", "attn a || attn b", "attn a 2> b", "attn a >> b", "attn a 2>&1",
+                           "(attn a)", "attn a <<< b", "attn a\nattn b", "attn a <<-E\nE"}) {
     CAPTURE(text);
     CHECK_THROWS_WITH_AS((void)split_command(text), doctest::Contains("needs a shell"), attn::Error);
   }
-  for (const char* text : {"", "\n", "attn a |", "| attn a", "attn a && ", "attn a >", "attn a <\n", "attn 'a", "attn \"a", "attn a\\",
-                           "attn a <<E\n1\n", "attn a <<E", "attn a <<"}) {
+  for (const char* text : {"", "\n", "attn a |", "| attn a", "attn a && ", "attn a >", "attn a <\n", "attn 'a", "attn \"a",
+                           "attn a\\", "attn a <<E\n1\n", "attn a <<E", "attn a <<"}) {
     CAPTURE(text);
     CHECK_THROWS_AS((void)split_command(text), attn::Error);
   }

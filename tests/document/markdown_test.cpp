@@ -29,7 +29,8 @@ std::size_t wrong_line(const std::string& text) {
 
 TEST_CASE("blocks, commands, outputs and data") {
   const Document document = read(
-      "## not the title\n# The title \n\n```csv file=x.csv\n1,2\n```\ntext\n```console\n$ attn a <<E\n> 1\n>\n> E\nout\n> out\n$ attn b\n"
+      "## not the title\n# The title \n\n```csv file=x.csv\n1,2\n```\ntext\n```console\n$ attn a <<E\n> 1\n>\n> E\nout\n> out\n$ "
+      "attn b\n"
       "```\n<!-- in some/folder -->\n~~~~ console differs because it is wrong\n$ attn c\n```\n~~~\n~~~~\n<!-- in . -->\n"
       "```console shell\n$ ls | wc\n```\n```\n```console\n```\n");
   CHECK(document.title == "The title");

@@ -3,10 +3,10 @@
 
 #include <attn/error.hpp>
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <string>
+
+#include <doctest/doctest.h>
 
 using attn::document::compare_printed;
 using attn::document::half_unit;

@@ -1,14 +1,13 @@
 // Tests running and judging of documents with a program of the test's own in the place of attn.
 #include "document/reproduce_report.hpp"
-
 #include "tools/process.hpp"
 
 #include <attn/error.hpp>
 
+#include <string>
+
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
-
-#include <string>
 
 namespace fs = std::filesystem;
 using namespace attn::document;
@@ -100,7 +99,8 @@ TEST_CASE("a program that does not end is ended") {
 TEST_CASE("claims that differ are expected to") {
   Scene scene;
   const DocumentResult result = scene.run(
-      "# T\n```console differs it is 1\n$ attn say 1\n2\n```\n```console differs\n$ attn say 1\n1\n```\n```console shell\n$ ls\n```\n");
+      "# T\n```console differs it is 1\n$ attn say 1\n2\n```\n```console differs\n$ attn say 1\n1\n```\n```console shell\n$ "
+      "ls\n```\n");
   REQUIRE(result.blocks.size() == 2);
   CHECK(result.blocks[0].verdict == Verdict::differs_as_expected);
   CHECK(result.blocks[0].expected());
@@ -119,8 +119,10 @@ TEST_CASE("claims that differ are expected to") {
 TEST_CASE("commands share a scratch folder, and the document's own stays as it is") {
   Scene scene;
   const DocumentResult result = scene.run(
-      "```csv file=data/x.csv\n1,2\n```\n```csv file=there.csv\n6\n```\n```console\n$ attn cat data/x.csv\n1,2\n$ attn cat there.csv\n6\n"
-      "$ attn write made\n```\n```console\n$ attn cat made\n1\n```\n<!-- in below -->\n```console\n$ attn cat deep.csv\n7\n```\n");
+      "```csv file=data/x.csv\n1,2\n```\n```csv file=there.csv\n6\n```\n```console\n$ attn cat data/x.csv\n1,2\n$ attn cat "
+      "there.csv\n6\n"
+      "$ attn write made\n```\n```console\n$ attn cat made\n1\n```\n<!-- in below -->\n```console\n$ attn cat "
+      "deep.csv\n7\n```\n");
   for (const BlockResult& block : result.blocks) CHECK(block.verdict == Verdict::holds);
   CHECK(result.blocks.size() == 3);
   CHECK(read_text(scene.folder.path() / "docs" / "there.csv") == "5\n");

@@ -33,3 +33,7 @@ file(GLOB program ${WORK}/prefix/bin/attn)
 if(NOT program)
   message(FATAL_ERROR "bin/attn was not installed")
 endif()
+# It finds the documents that were installed with it, wherever both were moved.
+if(RUNS_HERE)
+  run(${program} reproduce)
+endif()
