@@ -10,7 +10,7 @@ namespace attn::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       run_command(),     cosine_command(),      dot_command(),    scaled_command(),   multihead_command(), layer_command(),
-      stats_command(),   topk_command(),        verify_command(), identify_command(), reproduce_command(),
+      stats_command(),   topk_command(),        verify_command(), identify_command(), explain_command(),   reproduce_command(),
 
       convert_command(), info_command(),        gen_command(),    mask_command(),     compare_command(),
 

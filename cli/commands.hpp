@@ -20,6 +20,7 @@ namespace attn::cli {
 [[nodiscard]] Command compare_command();
 [[nodiscard]] Command verify_command();
 [[nodiscard]] Command identify_command();
+[[nodiscard]] Command explain_command();
 [[nodiscard]] Command reproduce_command();
 [[nodiscard]] Command bench_command();
 [[nodiscard]] Command help_command();

@@ -47,10 +47,9 @@ analysis::RowStrides strides_of(const std::string& what, bool is_rows, const Run
 
 }  // namespace
 
-void append_run_rows(Table<ClaimRequest>& table) {
-  Table<ClaimRequest> rows;
-  append(rows, run_table(), [](auto& s) -> auto& { return s; });
-  for (Row<ClaimRequest>& row : rows) {
+Table<RunRequest> rows_without_outputs() {
+  Table<RunRequest> table;
+  for (Row<RunRequest> row : run_table()) {
     Option& o = row.option;
     if (o.group == "Writing files") continue;
     if (o.group == kWatchGroup || std::ranges::find(kIgnored, o.name) != kIgnored.end()) {
@@ -64,6 +63,7 @@ void append_run_rows(Table<ClaimRequest>& table) {
     }
     table.push_back(std::move(row));
   }
+  return table;
 }
 
 std::vector<Claim> read_claims(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan, Reporter& reporter) {

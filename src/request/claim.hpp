@@ -32,8 +32,14 @@ struct ClaimRequest : RunRequest {
   ReportFormat to = ReportFormat::text;
 };
 
-/// The rows of `attn run` as a command with claims takes them: all, but how files are written.
-void append_run_rows(Table<ClaimRequest>& table);
+/// The rows of `attn run` as commands that write no arrays take them: all, but how files are written.
+[[nodiscard]] Table<RunRequest> rows_without_outputs();
+
+/// Adds them to the rows of such a command; R is a RunRequest.
+template <class R>
+void append_run_rows(Table<R>& table) {
+  append(table, rows_without_outputs(), [](auto& s) -> auto& { return s; });
+}
 
 /// One claim as it was read.
 struct Claim {

@@ -1,0 +1,232 @@
+// The stages of one head as steps: rows, scores, scale, cap, bias, masks, normalizer, weights, output.
+#include "request/explain_steps.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+using analysis::Grid;
+using analysis::HeadTrace;
+
+constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+struct Formula {
+  const char* text;
+  const char* latex;
+};
+
+Formula score_formula(Score score) {
+  switch (score) {
+    case Score::dot:
+    case Score::scaled:
+      return {"p_ij = q_i . k_j", "p_{ij} = q_i \\cdot k_j"};
+    case Score::cosine:
+      return {"p_ij = q_i . k_j / (|q_i| |k_j|)", "p_{ij} = \\frac{q_i \\cdot k_j}{\\lVert q_i\\rVert\\,\\lVert k_j\\rVert}"};
+    case Score::euclidean:
+      return {"p_ij = -|q_i - k_j|", "p_{ij} = -\\lVert q_i - k_j\\rVert"};
+    case Score::sqeuclidean:
+      return {"p_ij = -|q_i - k_j|^2", "p_{ij} = -\\lVert q_i - k_j\\rVert^2"};
+  }
+  return {"", ""};
+}
+
+Formula weight_formula(Normalizer kind) {
+  switch (kind) {
+    case Normalizer::softmax:
+      return {"w_ij = exp(l_ij - m_i) / Z_i, m_i = max_j l_ij, Z_i = sum_j exp(l_ij - m_i)",
+              "w_{ij} = e^{l_{ij}-m_i}/Z_i,\\quad m_i = \\max_j l_{ij},\\quad Z_i = \\sum_j e^{l_{ij}-m_i}"};
+    case Normalizer::softmin:
+      return {"w_ij = exp(-l_ij - m_i) / Z_i, m_i = max_j (-l_ij), Z_i = sum_j exp(-l_ij - m_i)",
+              "w_{ij} = e^{-l_{ij}-m_i}/Z_i,\\quad m_i = \\max_j (-l_{ij}),\\quad Z_i = \\sum_j e^{-l_{ij}-m_i}"};
+    case Normalizer::softmax1:
+      return {"w_ij = exp(l_ij - m_i) / Z_i, m_i = max(0, max_j l_ij), Z_i = exp(-m_i) + sum_j exp(l_ij - m_i)",
+              "w_{ij} = e^{l_{ij}-m_i}/Z_i,\\quad m_i = \\max(0, \\max_j l_{ij}),\\quad Z_i = e^{-m_i} + \\sum_j e^{l_{ij}-m_i}"};
+    case Normalizer::double_softmax:
+      return {"a = softmax(l_i) with m_i and Z_i, then w_ij = exp(a_ij) / sum_j exp(a_ij) over the keys that are seen",
+              "a_i = \\operatorname{softmax}(l_i),\\quad w_{ij} = e^{a_{ij}}/\\sum_j e^{a_{ij}}"};
+    case Normalizer::sigmoid:
+      return {"w_ij = 1 / (1 + exp(-l_ij))", "w_{ij} = 1/(1+e^{-l_{ij}})"};
+    case Normalizer::none:
+      return {"w_ij = l_ij", "w_{ij} = l_{ij}"};
+  }
+  return {"", ""};
+}
+
+std::vector<std::string> names(std::size_t count, const std::function<std::string(std::size_t)>& name,
+                               const std::string& corner) {
+  std::vector<std::string> result{corner};
+  for (std::size_t i = 0; i < count; ++i) result.push_back(name(i));
+  return result;
+}
+
+std::string feature_name(std::size_t d) { return fmt::format("[{}]", d); }
+
+/// Makes the steps of one head.
+class Steps {
+ public:
+  Steps(const Explained& explained, const HeadTrace& trace, std::string heading)
+      : x_(explained), trace_(trace), heading_(std::move(heading)) {}
+
+  std::vector<Step> all() {
+    const AttentionOptions& o = x_.plan.options;
+    rows();
+    pairs("scores", score_formula(o.score), trace_.products);
+    scale();
+    if (o.softcap > 0)
+      pairs("softcap", {"c_ij = C tanh(s_ij / C)", "c_{ij} = C \\tanh(s_{ij}/C)"}, trace_.capped,
+            {fmt::format("C = {}", x_.number(o.softcap))});
+    if (std::ranges::any_of(trace_.bias.numbers, [](double b) { return b != 0; }))
+      pairs("bias", {"b_ij, added to the score", "b_{ij}"}, trace_.bias);
+    masks();
+    normalizer();
+    pairs("weights", weight_formula(o.normalize), trace_.weights);
+    output();
+    return std::move(steps_);
+  }
+
+ private:
+  Step& step(const std::string& title, Formula formula) {
+    steps_.push_back({heading_ + title, formula.text, formula.latex, {}, {}});
+    return steps_.back();
+  }
+
+  NamedGrid grid(const Grid& numbers, const std::string& caption, bool rows_are_keys, bool columns_are_keys) const {
+    NamedGrid result;
+    result.caption = caption;
+    const auto key = [&](std::size_t j) { return x_.key_name(j); };
+    result.columns = names(numbers.columns, columns_are_keys ? std::function<std::string(std::size_t)>(key) : feature_name, "");
+    for (std::size_t i = 0; i < numbers.rows; ++i) {
+      std::vector<std::string> row{rows_are_keys ? x_.key_name(i) : x_.query_name(i)};
+      for (std::size_t j = 0; j < numbers.columns; ++j) row.push_back(x_.number(numbers.at(i, j)));
+      result.rows.push_back(std::move(row));
+    }
+    return result;
+  }
+
+  void rows() {
+    const AttentionOptions& o = x_.plan.options;
+    const bool turned = o.rope != RopePairing::none;
+    const bool unit = o.score == Score::cosine;
+    std::string title = "query, key and value";
+    if (turned) title += ", rotated by their positions";
+    if (unit) title += ", queries and keys of length 1";
+    Step& s = step(title, {"", ""});
+    s.grids.push_back(grid(trace_.query, "q", false, false));
+    s.grids.push_back(grid(trace_.key, "k", true, false));
+    s.grids.push_back(grid(trace_.value, "v", true, false));
+  }
+
+  void pairs(const std::string& title, Formula formula, const Grid& numbers, std::vector<std::string> notes = {}) {
+    Step& s = step(title, formula);
+    s.grids.push_back(grid(numbers, "", false, true));
+    s.notes = std::move(notes);
+  }
+
+  void scale() {
+    const AttentionOptions& o = x_.plan.options;
+    if (x_.plan.factor == 1) return;
+    const double factor = x_.plan.factor * o.temperature;
+    std::string note = fmt::format("scale = {}", x_.number(factor));
+    if (o.score == Score::scaled && !o.scale) note += fmt::format(" = 1/sqrt({})", x_.plan.dims.head_dim);
+    if (o.temperature != 1) note += fmt::format(", temperature T = {}", x_.number(o.temperature));
+    pairs("scale", {"s_ij = p_ij * scale / T", "s_{ij} = p_{ij} \\cdot \\mathrm{scale} / T"}, trace_.raw, {note});
+  }
+
+  /// Where a pair is hidden its rule stands, else its logit.
+  void masks() {
+    NamedGrid result = grid(trace_.logits, "", false, true);
+    bool hidden = false;
+    for (std::size_t i = 0; i < trace_.logits.rows; ++i)
+      for (std::size_t j = 0; j < trace_.logits.columns; ++j) {
+        const std::string why = x_.rules.hiding(trace_.batch, trace_.head, i, j);
+        if (why.empty()) continue;
+        hidden = true;
+        result.rows[i][j + 1] = why;
+      }
+    Step& s =
+        step(hidden ? "logits and masks" : "logits", {"l_ij = score + bias; a hidden key is absent", "l_{ij} = s_{ij} + b_{ij}"});
+    s.grids.push_back(std::move(result));
+    if (hidden) s.notes.emplace_back("where a word stands, that rule hides the key: it takes no part in what follows");
+  }
+
+  void normalizer() {
+    const Normalizer kind = x_.plan.options.normalize;
+    if (kind == Normalizer::sigmoid || kind == Normalizer::none) return;
+    NamedGrid table{.caption = "", .columns = {"", "m", "Z"}, .rows = {}};
+    Step& s = step("maximum and sum", {"m_i and Z_i of the softmax", "m_i, Z_i"});
+    for (std::size_t i = 0; i < trace_.logits.rows; ++i) {
+      if (trace_.empty[i]) {
+        s.notes.push_back(fmt::format("{} has no key left: its weights are 0 and so is its output{}", x_.query_name(i),
+                                      x_.plan.options.empty_rows == Policy::nan ? " (written as NaN: --empty-rows nan)" : ""));
+        continue;
+      }
+      const double sign = kind == Normalizer::softmin ? -1 : 1;
+      double largest = kind == Normalizer::softmax1 ? 0.0 : kHidden;
+      for (const double l : trace_.logits.row(i))
+        if (l != kHidden) largest = std::max(largest, sign * l);
+      double sum = kind == Normalizer::softmax1 ? std::exp(-largest) : 0.0;
+      for (const double l : trace_.logits.row(i))
+        if (l != kHidden) sum += std::exp(sign * l - largest);
+      table.rows.push_back({x_.query_name(i), x_.number(largest), x_.number(sum)});
+    }
+    s.grids.push_back(std::move(table));
+  }
+
+  void output() {
+    Step& s = step("output", {"y_i = sum_j w_ij v_j", "y_i = \\sum_j w_{ij} v_j"});
+    s.grids.push_back(grid(trace_.output, "y", false, false));
+    if (x_.plan.options.residual) s.notes.emplace_back("the residual, the query, is added to it");
+  }
+
+  const Explained& x_;
+  const HeadTrace& trace_;
+  std::string heading_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace
+
+std::string Explained::number(double x) const {
+  const std::string text = fmt::format("{:.{}g}", x, digits);
+  return text == "-0" ? "0" : text;
+}
+
+std::string Explained::query_name(std::size_t i) const {
+  return i < inputs.ids.size() ? inputs.ids[i] : fmt::format("query {}", i);
+}
+
+std::string Explained::key_name(std::size_t j) const {
+  return j < inputs.key_ids.size() ? inputs.key_ids[j] : fmt::format("key {}", j);
+}
+
+std::vector<Step> steps_of_head(const Explained& explained, const HeadTrace& trace, const std::string& heading) {
+  return Steps(explained, trace, heading).all();
+}
+
+std::vector<NamedGrid> grids_of(const Explained& explained, const std::string& caption, const Array& array, bool rows_are_keys) {
+  const Shape& shape = array.shape();
+  if (array.size() == 0) return {};
+  const std::size_t dim = shape.back();
+  const std::size_t length = shape.size() > 1 ? shape[shape.size() - 2] : 1;
+  std::vector<NamedGrid> grids;
+  for (std::size_t first = 0; first < array.size(); first += length * dim) {
+    NamedGrid grid{.caption = caption, .columns = names(dim, feature_name, ""), .rows = {}};
+    if (array.size() > length * dim) grid.caption += fmt::format(" ({})", first / (length * dim));
+    for (std::size_t i = 0; i < length; ++i) {
+      std::vector<std::string> row{rows_are_keys ? explained.key_name(i) : explained.query_name(i)};
+      for (std::size_t d = 0; d < dim; ++d) row.push_back(explained.number(array.at_flat(first + i * dim + d)));
+      grid.rows.push_back(std::move(row));
+    }
+    grids.push_back(std::move(grid));
+  }
+  return grids;
+}
+
+}  // namespace attn::request
