@@ -53,15 +53,22 @@ bool shares_a_sum(Normalizer kind) {
   return kind == Normalizer::softmax || kind == Normalizer::softmin || kind == Normalizer::softmax1;
 }
 
+/// What the key of logit 0 takes that softmax1 adds. Not 1 less all weights: that would lose a small share.
+double extra_share(std::span<const double> logits) {
+  double largest = 0;
+  for (const double l : logits) largest = std::max(largest, l);
+  double sum = std::exp(-largest);
+  for (const double l : logits)
+    if (l != kHidden) sum += std::exp(l - largest);
+  return std::exp(-largest) / sum;
+}
+
 /// 1 - w_key: what the other keys weigh, and the extra key of softmax1.
 double others_of(const WeighedQuery& q, std::size_t key) {
   double sum = 0;
   for (std::size_t j = 0; j < q.weights.size(); ++j)
     if (j != key) sum += q.weights[j];
-  if (q.normalize == Normalizer::softmax1) {
-    double all = sum + q.weights[key];
-    sum += std::max(0.0, 1 - all);
-  }
+  if (q.normalize == Normalizer::softmax1) sum += extra_share(q.logits);
   return sum;
 }
 

@@ -127,7 +127,7 @@ bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::
   return r.dry_run;
 }
 
-void refuse_nan(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
+void refuse_nan(const RunRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
   if (r.nan != NanPolicy::error) return;
   std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
   if (found.empty()) found = engine::first_visible_nan(plan, inputs.inputs);

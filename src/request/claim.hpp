@@ -67,7 +67,7 @@ struct Claim {
                                 std::size_t value_width, const RunContext& context);
 
 /// Throws Error(data) for --nan error when an input holds a NaN that no mask hides.
-void refuse_nan(const ClaimRequest& request, const RunInputs& inputs, const engine::Plan& plan);
+void refuse_nan(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan);
 
 /// Opens --report and fills it with `json` when there is one.
 void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json);

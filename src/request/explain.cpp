@@ -4,6 +4,7 @@
 #include "engine/prepare.hpp"
 #include "request/explain_steps.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -113,6 +114,13 @@ Step residual_step(const Explained& x, const analysis::HeadTrace& t, const engin
   return step;
 }
 
+void refuse_empty(const analysis::HeadTrace& trace, const AttentionOptions& options) {
+  const auto first = std::ranges::find(trace.empty, true);
+  if (options.empty_rows == Policy::error && first != trace.empty.end())
+    throw Error(Status::data, fmt::format("query {} of head {}, batch entry {}, has no key left (--empty-rows error)",
+                                          first - trace.empty.begin(), trace.head, trace.batch));
+}
+
 std::string heading_of(const engine::Dims& d, std::size_t b, std::size_t h) {
   std::string heading;
   if (d.batch > 1) heading += fmt::format("batch {}, ", b);
@@ -138,6 +146,10 @@ const Table<ExplainRequest>& explain_table() {
                [](auto& s) -> auto& { return s.to; }),
     };
     append_run_rows(rows);
+    // The case is small, and what is printed is all there is.
+    std::erase_if(rows, [](const Row<R>& row) {
+      return row.option.name == "dry-run" || row.option.name == "max-memory" || row.option.name == "report";
+    });
     return rows;
   }();
   return table;
@@ -155,6 +167,7 @@ Explanation explain(const ExplainRequest& request, const RunContext& context) {
   require_small(r, plan.dims);
   const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
   if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
+  refuse_nan(r, inputs, plan);
   engine::Findings findings;
   const engine::Operands<double> operands = engine::prepare<double>(plan, inputs.inputs, findings);
   const analysis::HidingRules rules(plan, inputs.inputs);
@@ -171,7 +184,12 @@ Explanation explain(const ExplainRequest& request, const RunContext& context) {
     for (std::size_t h = 0; h < plan.dims.heads; ++h) {
       const std::string heading = heading_of(plan.dims, b, h);
       heads.push_back(analysis::trace_head(plan, operands, b, h, execution));
+      refuse_empty(heads.back(), plan.options);
       for (Step& step : steps_of_head(x, heads.back(), heading)) result.steps.push_back(std::move(step));
+      if (b + h == 0 && findings.zero_queries + findings.zero_keys > 0)
+        result.steps.back().notes.push_back(
+            fmt::format("{} queries and {} keys are zero vectors, which have no direction (--zero-vectors)",
+                        findings.zero_queries, findings.zero_keys));
       if (plan.options.residual) result.steps.push_back(residual_step(x, heads.back(), operands, heading));
     }
   if (inputs.projection) result.steps.push_back(projected_step(x, heads, r.attention.residual, execution, arithmetic_of(r)));

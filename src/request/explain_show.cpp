@@ -25,6 +25,8 @@ std::string latex(const std::string& text) {
   for (const char c : text) {
     if (c == '\\') {
       result += "\\textbackslash{}";
+    } else if (c == '[' || c == ']') {
+      result += fmt::format("{{{}}}", c);  // a bracket behind a line break would be its argument
     } else if (c == '~' || c == '^') {
       result += fmt::format("\\{}{{}}", c);
     } else {

@@ -159,7 +159,9 @@ class Steps {
   void normalizer() {
     const Normalizer kind = x_.plan.options.normalize;
     if (kind == Normalizer::sigmoid || kind == Normalizer::none) return;
+    const bool twice = kind == Normalizer::double_softmax;
     NamedGrid table{.caption = "", .columns = {"", "m", "Z"}, .rows = {}};
+    if (twice) table.columns.emplace_back("sum of exp(a)");
     Step& s = step("maximum and sum", {"m_i and Z_i of the softmax", "m_i, Z_i"});
     for (std::size_t i = 0; i < trace_.logits.rows; ++i) {
       if (trace_.empty[i]) {
@@ -175,6 +177,11 @@ class Steps {
       for (const double l : trace_.logits.row(i))
         if (l != kHidden) sum += std::exp(sign * l - largest);
       table.rows.push_back({x_.query_name(i), x_.number(largest), x_.number(sum)});
+      if (!twice) continue;
+      double second = 0;
+      for (const double l : trace_.logits.row(i))
+        if (l != kHidden) second += std::exp(std::exp(l - largest) / sum);
+      table.rows.back().push_back(x_.number(second));
     }
     s.grids.push_back(std::move(table));
   }
