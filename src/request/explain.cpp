@@ -1,6 +1,7 @@
 // Explanation from files to steps.
 #include "request/explain.hpp"
 
+#include "base/counted.hpp"
 #include "engine/prepare.hpp"
 #include "request/explain_steps.hpp"
 
@@ -187,9 +188,9 @@ Explanation explain(const ExplainRequest& request, const RunContext& context) {
       refuse_empty(heads.back(), plan.options);
       for (Step& step : steps_of_head(x, heads.back(), heading)) result.steps.push_back(std::move(step));
       if (b + h == 0 && findings.zero_queries + findings.zero_keys > 0)
-        result.steps.back().notes.push_back(
-            fmt::format("{} queries and {} keys are zero vectors, which have no direction (--zero-vectors)",
-                        findings.zero_queries, findings.zero_keys));
+        result.steps.back().notes.push_back(fmt::format("{} and {} are zero vectors, which have no direction (--zero-vectors)",
+                                                        counted(findings.zero_queries, "query", "queries"),
+                                                        counted(findings.zero_keys, "key", "keys")));
       if (plan.options.residual) result.steps.push_back(residual_step(x, heads.back(), operands, heading));
     }
   if (inputs.projection) result.steps.push_back(projected_step(x, heads, r.attention.residual, execution, arithmetic_of(r)));

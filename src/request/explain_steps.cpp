@@ -189,7 +189,6 @@ class Steps {
   void output() {
     Step& s = step("output", {"y_i = sum_j w_ij v_j", "y_i = \\sum_j w_{ij} v_j"});
     s.grids.push_back(grid(trace_.output, "y", false, false));
-    if (x_.plan.options.residual) s.notes.emplace_back("the residual, the query, is added to it");
   }
 
   const Explained& x_;

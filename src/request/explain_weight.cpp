@@ -16,7 +16,8 @@ namespace {
 using analysis::HeadTrace;
 
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
-constexpr std::size_t most_keys = 10;  ///< rivals that are shown
+constexpr std::size_t most_keys = 10;     ///< rivals that are shown
+constexpr std::size_t most_features = 8;  ///< of an output, where more would not fit on a line
 
 /// What each feature brings into the score's own number.
 Step features(const Explained& x, const HeadTrace& t, std::size_t i, std::size_t j) {
@@ -108,13 +109,15 @@ Step influence(const Explained& x, const HeadTrace& t, std::size_t i, std::size_
     sizes.push_back(analysis::length_of(changes.back()));
   }
   NamedGrid grid{.caption = "", .columns = {"without", "length of the change"}, .rows = {}};
-  for (std::size_t c = 0; c < t.value.columns; ++c) grid.columns.push_back(fmt::format("[{}]", c));
+  const bool shows_features = t.value.columns <= most_features;
+  for (std::size_t c = 0; c < t.value.columns && shows_features; ++c) grid.columns.push_back(fmt::format("[{}]", c));
   std::vector<std::size_t> order = by_size(sizes);
   std::erase_if(order, [&](std::size_t k) { return t.logits.at(i, k) == kHidden; });
   for (std::size_t n = 0; n < std::min(order.size(), most_keys); ++n) {
     const std::size_t k = order[n];
     std::vector<std::string> row{x.key_name(k) + (k == j ? " (this one)" : ""), x.number(sizes[k])};
-    for (const double change : changes[k]) row.push_back(x.number(change));
+    if (shows_features)
+      for (const double change : changes[k]) row.push_back(x.number(change));
     grid.rows.push_back(std::move(row));
   }
   step.grids.push_back(std::move(grid));
