@@ -86,13 +86,17 @@ double value_of(std::string_view number) {
   return read.ec == std::errc{} && read.ptr == end ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
-/// Whether a number agrees with a printed one. What the conversion to double rounds off is allowed for.
+/// Whether a number agrees with a printed one. What the conversion to double rounds off is allowed for. Numbers that double
+/// cannot hold agree as text.
 bool agrees(std::string_view printed, std::string_view now, double& distance) {
   const double a = value_of(printed);
   const double b = value_of(now);
   distance = std::abs(a - b);
+  if (printed == now) return true;
+  if (!std::isfinite(a) || !std::isfinite(b)) return false;
+  const double unit = half_unit(printed);
   const double slack = 4 * std::numeric_limits<double>::epsilon() * std::max(std::abs(a), std::abs(b));
-  return distance <= half_unit(printed) + slack;
+  return std::isfinite(unit) && distance <= unit + slack;
 }
 
 /// The differences of one pair of lines, appended; false when there are any. Text that differs makes the whole line differ.

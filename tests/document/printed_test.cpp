@@ -37,6 +37,11 @@ TEST_CASE("a number stands for half a unit of its last digit on both sides") {
   CHECK_FALSE(same("1.5e-7", "1.4499e-07"));
   CHECK_FALSE(same("4", "3"));
   CHECK(same("1.00", "1"));
+  // Beyond double there is only the text.
+  CHECK(same("0.4E680", "0.4E680"));
+  CHECK_FALSE(same("0.4E680", "0.5E680"));
+  CHECK_FALSE(same("1", "0.4E680"));
+  CHECK_FALSE(same("0e500", "1"));
   // Long numbers are compared to what a double holds, and not beyond.
   CHECK(same("123456789.125", "123456789.1255"));
   CHECK_FALSE(same("123456789.125", "123456789.126"));
