@@ -3,6 +3,7 @@
 
 #include <attn/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -118,7 +119,8 @@ Ending wait_for(pid_t child, const Surroundings& surroundings) {
 /// Why a stage is not run: documents start attn, and attn reads documents only at the outermost level.
 std::string refused(const Stage& stage) {
   if (stage.words.front() != "attn") return fmt::format("only attn is run, not {}", stage.words.front());
-  if (stage.words.size() > 1 && stage.words[1] == "reproduce") return "a document does not run attn reproduce";
+  const bool lists = std::ranges::find(stage.words, "--list") != stage.words.end();
+  if (stage.words.size() > 1 && stage.words[1] == "reproduce" && !lists) return "a document does not run attn reproduce";
   return {};
 }
 
