@@ -89,7 +89,7 @@ std::string explain_claim(const CommandLine& line, const std::string& printed, c
   if (!answer.is_object() || !answer.contains("best") || !answer["best"].is_object()) return {};
   // What is printed with few digits may fit many conventions; one of them would be a guess.
   const auto& equals = answer.value("indistinguishable", nlohmann::json::array());
-  const std::string sentence = answer["best"].value("sentence", std::string());
+  std::string sentence = answer["best"].value("sentence", std::string());
   if (equals.empty()) return sentence;
   return fmt::format("{} (these digits do not tell that from {})", sentence,
                      counted(equals.size(), "other convention", "other conventions"));

@@ -37,7 +37,7 @@ struct Fence {
 
 Fence fence_of(std::string_view line) {
   const std::size_t indent = line.find_first_not_of(' ');
-  if (indent == std::string_view::npos || indent > 3) return {};
+  if (indent > 3) return {};  // also for a line of blanks, where it is npos
   line.remove_prefix(indent);
   const char sign = line.front();
   if (sign != '`' && sign != '~') return {};

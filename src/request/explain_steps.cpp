@@ -218,7 +218,7 @@ std::vector<Step> steps_of_head(const Explained& explained, const HeadTrace& tra
 
 std::vector<NamedGrid> grids_of(const Explained& explained, const std::string& caption, const Array& array, bool rows_are_keys) {
   const Shape& shape = array.shape();
-  if (array.size() == 0) return {};
+  if (array.empty()) return {};
   const std::size_t dim = shape.back();
   const std::size_t length = shape.size() > 1 ? shape[shape.size() - 2] : 1;
   std::vector<NamedGrid> grids;

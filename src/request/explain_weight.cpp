@@ -127,13 +127,13 @@ Step influence(const Explained& x, const HeadTrace& t, std::size_t i, std::size_
 
 }  // namespace
 
-std::vector<Step> steps_of_weight(const Explained& x, const HeadTrace& trace, std::size_t i, std::size_t j) {
+std::vector<Step> steps_of_weight(const Explained& explained, const HeadTrace& trace, std::size_t i, std::size_t j) {
   std::vector<Step> steps;
-  steps.push_back(features(x, trace, i, j));
-  steps.push_back(chain(x, trace, i, j));
-  steps.push_back(rivals(x, trace, i, j));
-  steps.push_back(influence(x, trace, i, j));
-  steps.front().title = fmt::format("{} and {}: {}", x.query_name(i), x.key_name(j), steps.front().title);
+  steps.push_back(features(explained, trace, i, j));
+  steps.push_back(chain(explained, trace, i, j));
+  steps.push_back(rivals(explained, trace, i, j));
+  steps.push_back(influence(explained, trace, i, j));
+  steps.front().title = fmt::format("{} and {}: {}", explained.query_name(i), explained.key_name(j), steps.front().title);
   return steps;
 }
 
