@@ -3,6 +3,8 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/overview.hpp"
+#include "document/process.hpp"
+#include "io/target.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
   attn::cli::Console console;
   Status status = Status::defect;
   try {
+    if (const char* folder = std::getenv(attn::document::kConfinement); folder != nullptr) attn::confine_outputs(folder);
     status = dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, console);
   } catch (const Error& error) {
     console.error(error);

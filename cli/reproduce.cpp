@@ -129,7 +129,8 @@ Command reproduce_command() {
            "file=NAME behind its language is an input of that name. ```console differs WHY marks what a source claims and what "
            "is "
            "not so; where attn identify knows the convention that gives the printed numbers, it is named. ```console shell is "
-           "left out. Commands run in a scratch folder, but write where they say: run documents of people you trust."},
+           "left out. Commands run in a scratch folder and write nowhere else: an output elsewhere makes the verdict `does not "
+           "run`."},
       reproduce_table, execute);
 }
 

@@ -12,13 +12,13 @@ namespace attn::document {
 /// What a program is started with.
 struct Child {
   std::filesystem::path program;
-  std::vector<std::string> words;              ///< the program's name for itself and its arguments
-  std::vector<std::string> environment;        ///< "NAME=value", the whole environment
-  std::filesystem::path folder;                ///< where it works
-  std::filesystem::path input = "/dev/null";   ///< standard input
-  std::filesystem::path output;                ///< standard output is appended to it
-  std::filesystem::path messages;              ///< standard error, too; may be the same file
-  std::chrono::seconds limit{60};              ///< after that it is killed
+  std::vector<std::string> words;             ///< the program's name for itself and its arguments
+  std::vector<std::string> environment;       ///< "NAME=value", the whole environment
+  std::filesystem::path folder;               ///< where it works
+  std::filesystem::path input = "/dev/null";  ///< standard input
+  std::filesystem::path output;               ///< standard output is appended to it
+  std::filesystem::path messages;             ///< standard error, too; may be the same file
+  std::chrono::seconds limit{60};             ///< after that it is killed
   const std::atomic<bool>* cancelled = nullptr;
 };
 

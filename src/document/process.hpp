@@ -2,6 +2,7 @@
 #pragma once
 
 #include "document/command_line.hpp"
+#include "document/scratch.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -10,6 +11,9 @@
 #include <vector>
 
 namespace attn::document {
+
+/// The variable of the environment that tells an attn where its outputs must lie (io/target.hpp).
+inline constexpr const char* kConfinement = "ATTN_OUTPUTS_BELOW";
 
 /// What commands run with.
 struct Surroundings {
@@ -28,30 +32,11 @@ struct Ending {
   std::string output;   ///< standard output of the last stage and standard error of all, as they came
 };
 
-/// A fresh folder below `parent`, removed with all it holds at the end.
-class ScratchFolder {
- public:
-  /// Throws Error(io) when it cannot be made.
-  explicit ScratchFolder(const std::filesystem::path& parent);
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder();
-
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// Runs `line` in the folder `work`. The stages of a pipeline run one after the other with files between them, so that nothing
+/// Runs `line` in the folder `work`, which is all that it may write to: files behind > elsewhere do not run, and attn is told by
+/// kConfinement to refuse others. The stages of a pipeline run one after the other with files between them, so that nothing
 /// depends on their timing; what follows a stage that fails does not run. Throws Error(io) when files or processes cannot be made
 /// and Error(interrupted) when cancelled.
 [[nodiscard]] Ending run_command_line(const CommandLine& line, const std::filesystem::path& work,
                                       const Surroundings& surroundings);
-
-/// The whole text of a file. Throws Error(io) when it cannot be read.
-[[nodiscard]] std::string read_text(const std::filesystem::path& path);
-/// Replaces a file. Throws Error(io) when it cannot be written.
-void write_text(const std::filesystem::path& path, const std::string& text);
 
 }  // namespace attn::document

@@ -41,12 +41,15 @@ class Folders {
   }
 
   /// A data file takes the place of whatever has its name; what was linked stays as it is.
-  void write(const DataFile& data) const {
-    const fs::path path = folder(data.folder) / data.name;
+  void write(const DataFile& data, const std::string& document) const {
+    const fs::path work = folder(data.folder);
+    const fs::path path = work / data.name;
+    if (!lies_below(path, work) || fs::is_directory(path))
+      throw Error(Status::data, {document, data.line},
+                  fmt::format("file={} would change what lies beside the document: another name is needed", data.name));
     std::error_code absent;
     fs::remove(path, absent);
-    const fs::path parent = path.parent_path();
-    if (!fs::exists(parent)) fs::create_directories(parent);
+    fs::create_directories(path.parent_path());
     write_text(path, data.text);
   }
 
@@ -129,7 +132,7 @@ void run_document(DocumentResult& result, const Reproduction& how) {
                                   .cancelled = how.cancelled};
   auto data = result.document.files.begin();
   for (const Block& block : result.document.blocks) {
-    for (; data != result.document.files.end() && data->line < block.line; ++data) folders.write(*data);
+    for (; data != result.document.files.end() && data->line < block.line; ++data) folders.write(*data, result.file);
     if (block.needs_shell) {
       ++result.left_out;
       continue;

@@ -66,7 +66,8 @@ struct Reproduction {
 [[nodiscard]] DocumentResult open_document(const std::string& file);
 
 /// Runs all blocks of an opened document, in order; those in one folder share it, so that a block finds what blocks before it
-/// wrote. The folder holds links to the document's own files; what commands write stays in it and goes away.
+/// wrote. The folder holds links to the document's own files; what commands write stays in it and goes away, and they can write
+/// nowhere else. Throws Error(data) for a data file whose name leads into a folder beside the document.
 void run_document(DocumentResult& result, const Reproduction& how);
 
 }  // namespace attn::document

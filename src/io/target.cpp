@@ -41,9 +41,28 @@ std::string follow_links(std::string path) {
   throw Error(Status::io, {path}, "cannot be written: too many symbolic links");
 }
 
+/// Empty, with errno, when there is none.
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
+  return real ? real.get() : std::string();
+}
+
+/// Where files may be written, followed by a slash; empty: everywhere.
+std::string& confinement() {
+  static std::string folder;
+  return folder;
+}
+
+bool is_confined(const std::string& folder) { return fmt::format("{}/", folder).starts_with(confinement()); }
+
+[[noreturn]] void refuse_place(const Target& target) {
+  throw Error(Status::io, {target.path},
+              "cannot be written: outputs are confined to another folder (attn reproduce confines what a document writes)");
+}
+
 std::string real_folder(const Target& target, const std::string& folder) {
-  const std::unique_ptr<char, void (*)(void*)> real(::realpath(folder.c_str(), nullptr), std::free);
-  if (real) return real.get();
+  std::string real = real_path(folder);
+  if (!real.empty()) return real;
   if (errno == ENOENT) throw Error(Status::io, {target.path}, fmt::format("cannot be written: there is no folder '{}'", folder));
   throw Error(Status::io, {target.path}, fmt::format("cannot be written: '{}': {}", folder, system_message(errno)));
 }
@@ -58,6 +77,12 @@ void resolve_stream(Target& target, const struct stat& status) {
 }
 
 }  // namespace
+
+void confine_outputs(const std::string& folder) {
+  const std::string real = real_path(folder);
+  if (real.empty()) throw Error(Status::io, {folder}, fmt::format("outputs cannot be confined to it: {}", system_message(errno)));
+  confinement() = real.ends_with('/') ? real : real + "/";
+}
 
 Target resolve_target(const std::string& path) {
   if (path.empty()) throw Error(Status::usage, "an output file has an empty name");
@@ -76,15 +101,19 @@ Target resolve_target(const std::string& path) {
   const bool own = path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/") || path == "/dev/stderr";
   if (exists && S_ISDIR(status.st_mode)) throw Error(Status::io, {path}, "cannot be written: this is a folder");
   if (exists && (own || !S_ISREG(status.st_mode))) {
+    if (!own && path != "/dev/null" && !is_confined(real_path(path))) refuse_place(target);
     resolve_stream(target, status);
     return target;
   }
-  const std::string file = follow_links(path);
+  std::string file = follow_links(path);
+  const bool leads_out = file != path && !is_confined(real_path(folder_of(file)));
+  if (leads_out) file = path;
   target.base = base_of(file);
   if (target.base.empty()) throw Error(Status::io, {path}, "cannot be written: this names a folder");
   target.folder = real_folder(target, folder_of(file));
+  if (!is_confined(target.folder)) refuse_place(target);
   target.exists = exists;
-  if (exists) {
+  if (exists && !leads_out) {
     // Replacing a file needs no permission to write to it, but whoever took that away did not want it changed.
     if (::access(path.c_str(), W_OK) != 0)
       throw Error(Status::io, {path}, fmt::format("cannot be written: {}", system_message(errno)));

@@ -22,7 +22,13 @@ struct Target {
   [[nodiscard]] std::string key() const { return stream ? path : folder + "/" + base; }
 };
 
-/// Throws Error(io) when `path` names a folder, a file that is write-protected, or something in a folder that does not exist.
+/// Throws Error(io) when `path` names a folder, a file that is write-protected, or something in a folder that does not exist; and
+/// when outputs are confined and it lies elsewhere.
 [[nodiscard]] Target resolve_target(const std::string& path);
+
+/// From now on this process creates and replaces files below `folder` only. A symbolic link there that leads out of it is
+/// replaced, not followed. Standard output, inherited descriptors and /dev/null stay open. To be called once, before any output
+/// is declared. Throws Error(io) when there is no such folder.
+void confine_outputs(const std::string& folder);
 
 }  // namespace attn

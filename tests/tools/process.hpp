@@ -1,6 +1,9 @@
 // Runs shell text in a directory with a time limit and says how it ended; what the runners of cases and documents share.
 #pragma once
 
+#include "document/child.hpp"
+#include "document/scratch.hpp"
+
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -9,11 +12,7 @@
 namespace attn::testing {
 
 /// How a command ended.
-struct Ending {
-  int exit_status = 0;     ///< meaningful when signal is 0
-  int signal = 0;          ///< the signal that ended it, else 0
-  bool timed_out = false;  ///< it was ended by the time limit
-
+struct Ending : document::ChildEnding {
   /// "0", "3", "signal 13" or "time limit". A shell says 128 + N when its command died by signal N; attn's own 130 stays 130.
   [[nodiscard]] std::string text() const;
   /// True when `expected`, written as text() or as the shell's 128 + N, means this ending.
@@ -36,29 +35,18 @@ struct Surroundings {
                                                                   const std::filesystem::path& root);
 
 /// Runs `text` by /bin/sh with an empty standard input. When the limit is over, the command and all its children are killed.
-/// Throws std::system_error when it cannot be started.
+/// Throws attn::Error when it cannot be started.
 [[nodiscard]] Ending run_shell(const std::string& text, const Surroundings& surroundings);
 
 /// A fresh directory below the system's place for temporary files, removed with all it holds at the end.
-class TemporaryDirectory {
+class TemporaryDirectory : public document::ScratchFolder {
  public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Leaves the directory in place.
-  void keep() noexcept { keep_ = true; }
-
- private:
-  std::filesystem::path path_;
-  bool keep_ = false;
+  TemporaryDirectory() : ScratchFolder(std::filesystem::temp_directory_path()) {}
 };
 
-/// The bytes of a file. Throws std::runtime_error when it cannot be read.
-[[nodiscard]] std::string read_file(const std::filesystem::path& path);
-/// Replaces a file. Throws std::runtime_error when it cannot be written.
-void write_file(const std::filesystem::path& path, const std::string& bytes);
+/// The bytes of a file. Throws attn::Error when it cannot be read.
+[[nodiscard]] inline std::string read_file(const std::filesystem::path& path) { return document::read_text(path); }
+/// Replaces a file. Throws attn::Error when it cannot be written.
+inline void write_file(const std::filesystem::path& path, const std::string& bytes) { document::write_text(path, bytes); }
 
 }  // namespace attn::testing
