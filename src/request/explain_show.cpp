@@ -29,6 +29,8 @@ std::string latex(const std::string& text) {
       result += fmt::format("{{{}}}", c);  // a bracket behind a line break would be its argument
     } else if (c == '~' || c == '^') {
       result += fmt::format("\\{}{{}}", c);
+    } else if (c == '<' || c == '>' || c == '|') {
+      result += fmt::format("${}$", c);  // TeX's old text fonts have other signs in these places
     } else {
       if (std::string_view("&%$#_{}").find(c) != std::string_view::npos) result += '\\';
       result += c;

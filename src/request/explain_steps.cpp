@@ -40,14 +40,10 @@ Formula score_formula(Score score) {
 Formula weight_formula(Normalizer kind) {
   switch (kind) {
     case Normalizer::softmax:
-      return {"w_ij = exp(l_ij - m_i) / Z_i, m_i = max_j l_ij, Z_i = sum_j exp(l_ij - m_i)",
-              "w_{ij} = e^{l_{ij}-m_i}/Z_i,\\quad m_i = \\max_j l_{ij},\\quad Z_i = \\sum_j e^{l_{ij}-m_i}"};
-    case Normalizer::softmin:
-      return {"w_ij = exp(-l_ij - m_i) / Z_i, m_i = max_j (-l_ij), Z_i = sum_j exp(-l_ij - m_i)",
-              "w_{ij} = e^{-l_{ij}-m_i}/Z_i,\\quad m_i = \\max_j (-l_{ij}),\\quad Z_i = \\sum_j e^{-l_{ij}-m_i}"};
     case Normalizer::softmax1:
-      return {"w_ij = exp(l_ij - m_i) / Z_i, m_i = max(0, max_j l_ij), Z_i = exp(-m_i) + sum_j exp(l_ij - m_i)",
-              "w_{ij} = e^{l_{ij}-m_i}/Z_i,\\quad m_i = \\max(0, \\max_j l_{ij}),\\quad Z_i = e^{-m_i} + \\sum_j e^{l_{ij}-m_i}"};
+      return {"w_ij = exp(l_ij - m_i) / Z_i", "w_{ij} = e^{l_{ij}-m_i}/Z_i"};
+    case Normalizer::softmin:
+      return {"w_ij = exp(-l_ij - m_i) / Z_i", "w_{ij} = e^{-l_{ij}-m_i}/Z_i"};
     case Normalizer::double_softmax:
       return {"a = softmax(l_i) with m_i and Z_i, then w_ij = exp(a_ij) / sum_j exp(a_ij) over the keys that are seen",
               "a_i = \\operatorname{softmax}(l_i),\\quad w_{ij} = e^{a_{ij}}/\\sum_j e^{a_{ij}}"};
@@ -57,6 +53,20 @@ Formula weight_formula(Normalizer kind) {
       return {"w_ij = l_ij", "w_{ij} = l_{ij}"};
   }
   return {"", ""};
+}
+
+/// Of what is subtracted and divided by.
+Formula normalizer_formula(Normalizer kind) {
+  switch (kind) {
+    case Normalizer::softmin:
+      return {"m_i = max_j (-l_ij), Z_i = sum_j exp(-l_ij - m_i)",
+              "m_i = \\max_j (-l_{ij}),\\quad Z_i = \\sum_j e^{-l_{ij}-m_i}"};
+    case Normalizer::softmax1:
+      return {"m_i = max(0, max_j l_ij), Z_i = exp(-m_i) + sum_j exp(l_ij - m_i)",
+              "m_i = \\max(0, \\max_j l_{ij}),\\quad Z_i = e^{-m_i} + \\sum_j e^{l_{ij}-m_i}"};
+    default:
+      return {"m_i = max_j l_ij, Z_i = sum_j exp(l_ij - m_i)", "m_i = \\max_j l_{ij},\\quad Z_i = \\sum_j e^{l_{ij}-m_i}"};
+  }
 }
 
 std::vector<std::string> names(std::size_t count, const std::function<std::string(std::size_t)>& name,
@@ -79,12 +89,10 @@ class Steps {
     rows();
     pairs("scores", score_formula(o.score), trace_.products);
     scale();
-    if (o.softcap > 0)
-      pairs("softcap", {"c_ij = C tanh(s_ij / C)", "c_{ij} = C \\tanh(s_{ij}/C)"}, trace_.capped,
-            {fmt::format("C = {}", x_.number(o.softcap))});
-    if (std::ranges::any_of(trace_.bias.numbers, [](double b) { return b != 0; }))
-      pairs("bias", {"b_ij, added to the score", "b_{ij}"}, trace_.bias);
-    masks();
+    if (o.softcap > 0) softcap();
+    const bool biased = std::ranges::any_of(trace_.bias.numbers, [](double b) { return b != 0; });
+    if (biased) pairs("bias", {"b_ij, added to the score", "b_{ij}"}, trace_.bias);
+    masks(biased);
     normalizer();
     pairs("weights", weight_formula(o.normalize), trace_.weights);
     output();
@@ -136,11 +144,23 @@ class Steps {
     std::string note = fmt::format("scale = {}", x_.number(factor));
     if (o.score == Score::scaled && !o.scale) note += fmt::format(" = 1/sqrt({})", x_.plan.dims.head_dim);
     if (o.temperature != 1) note += fmt::format(", temperature T = {}", x_.number(o.temperature));
-    pairs("scale", {"s_ij = p_ij * scale / T", "s_{ij} = p_{ij} \\cdot \\mathrm{scale} / T"}, trace_.raw, {note});
+    const bool divided = o.temperature != 1;
+    last_ = 's';
+    pairs("scale",
+          {divided ? "s_ij = p_ij * scale / T" : "s_ij = p_ij * scale",
+           divided ? "s_{ij} = p_{ij} \\cdot \\mathrm{scale} / T" : "s_{ij} = p_{ij} \\cdot \\mathrm{scale}"},
+          trace_.raw, {note});
+  }
+
+  void softcap() {
+    const std::string text = fmt::format("c_ij = C tanh({}_ij / C)", last_);
+    const std::string latex = fmt::format("c_{{ij}} = C \\tanh({}_{{ij}}/C)", last_);
+    last_ = 'c';
+    pairs("softcap", {text.c_str(), latex.c_str()}, trace_.capped, {fmt::format("C = {}", x_.number(x_.plan.options.softcap))});
   }
 
   /// Where a pair is hidden its rule stands, else its logit.
-  void masks() {
+  void masks(bool biased) {
     NamedGrid result = grid(trace_.logits, "", false, true);
     bool hidden = false;
     for (std::size_t i = 0; i < trace_.logits.rows; ++i)
@@ -150,8 +170,10 @@ class Steps {
         hidden = true;
         result.rows[i][j + 1] = why;
       }
-    Step& s =
-        step(hidden ? "logits and masks" : "logits", {"l_ij = score + bias; a hidden key is absent", "l_{ij} = s_{ij} + b_{ij}"});
+    const std::string text =
+        fmt::format("l_ij = {}_ij{}{}", last_, biased ? " + b_ij" : "", hidden ? "; a hidden key is absent" : "");
+    const std::string latex = fmt::format("l_{{ij}} = {}_{{ij}}{}", last_, biased ? " + b_{ij}" : "");
+    Step& s = step(hidden ? "logits and masks" : "logits", {text.c_str(), latex.c_str()});
     s.grids.push_back(std::move(result));
     if (hidden) s.notes.emplace_back("where a word stands, that rule hides the key: it takes no part in what follows");
   }
@@ -162,7 +184,7 @@ class Steps {
     const bool twice = kind == Normalizer::double_softmax;
     NamedGrid table{.caption = "", .columns = {"", "m", "Z"}, .rows = {}};
     if (twice) table.columns.emplace_back("sum of exp(a)");
-    Step& s = step("maximum and sum", {"m_i and Z_i of the softmax", "m_i, Z_i"});
+    Step& s = step("maximum and sum", normalizer_formula(kind));
     for (std::size_t i = 0; i < trace_.logits.rows; ++i) {
       if (trace_.empty[i]) {
         s.notes.push_back(fmt::format("{} has no key left: its weights are 0 and so is its output{}", x_.query_name(i),
@@ -194,6 +216,7 @@ class Steps {
   const Explained& x_;
   const HeadTrace& trace_;
   std::string heading_;
+  char last_ = 'p';  ///< the formula's letter for the score as it stands: p, s when scaled, c when capped
   std::vector<Step> steps_;
 };
 
