@@ -163,7 +163,7 @@ double ErrorBound::summing(double n) const noexcept {
 }
 
 ErrorBound::Logits ErrorBound::logits_of(const double* query, double moved, const KeyMoments& seen, const Head& head, double n,
-                                         double log_sum_exp) const {
+                                         double log_sum_exp, const LogWeights& logs) const {
   const AttentionOptions& o = plan_.options;
   const KeySize q = size_of(query, plan_.dims.head_dim);
   const double factor = std::abs(plan_.factor);
@@ -199,15 +199,19 @@ ErrorBound::Logits ErrorBound::logits_of(const double* query, double moved, cons
   } else if (is_softmax(o.normalize) && std::isfinite(log_sum_exp)) {
     // E (ln w)^2 <= ln(n + e)^2 for weights of n keys (Jensen), and a logit is ln w + log_sum_exp.
     const double total = o.normalize == Normalizer::softmax ? log_sum_exp : std::max(log_sum_exp, 0.0) + std::numbers::ln2;
-    const double by_weights = std::abs(total) + std::log(n + 1 + std::numbers::e);
+    const double by_weights = wants_logs() ? logs.logit(log_sum_exp) : std::abs(total) + std::log(n + 1 + std::numbers::e);
     l.logit = std::min(l.logit, by_weights);
-    if (!has_bias_ && o.softcap == 0) l.score = std::min(l.score, by_weights);
+    if (o.softcap == 0) l.score = std::min(l.score, by_weights + (has_bias_ ? largest_bias_ : 0));
   }
   return l;
 }
 
+bool ErrorBound::wants_logs() const noexcept {
+  return budget_.stored > budget_.sum && plan_.options.normalize == Normalizer::softmax;
+}
+
 RowBound ErrorBound::row(std::size_t b, std::size_t h, std::size_t i, const double* query, std::span<const double> residual,
-                         double lse, const double* extended, double* bounds) const {
+                         double lse, const double* extended, const LogWeights& logs, double* bounds) const {
   const std::size_t dim = plan_.dims.value_dim;
   const Normalizer kind = plan_.options.normalize;
   const Head& head = this->head(b, h);
@@ -220,7 +224,7 @@ RowBound ErrorBound::row(std::size_t b, std::size_t h, std::size_t i, const doub
   }
   const double moved = kTurning * budget_.sum * turn_of(query, plan_.position(b, i)) +
                        projected_.at(projected_.query, b * plan_.dims.heads + h, i, plan_.dims.q_len);
-  const Logits l = logits_of(query, moved, seen, head, n, lse);
+  const Logits l = logits_of(query, moved, seen, head, n, lse, logs);
   const Budget& u = budget_;
   const double kept_scores = 2 + (plan_.options.softcap > 0 ? 2 : 0);
   const double kept = u.stored * (kept_scores + (has_bias_ ? 1 : 0));

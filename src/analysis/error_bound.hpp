@@ -7,6 +7,8 @@
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -49,6 +51,22 @@ struct KeyMoments {
   void add(const KeySize& key) noexcept;
 };
 
+/// Weighted means over one row of weights w: of ln w and its square.
+struct LogWeights {
+  double mean = 0;
+  double square = 0;
+
+  void add(double weight) noexcept {
+    const double l = std::log(weight);
+    mean += weight * l;
+    square += weight * l * l;
+  }
+  /// The root mean square, under the weights, of the logits that they come from: a logit of a softmax is ln w + log_sum_exp.
+  [[nodiscard]] double logit(double log_sum_exp) const noexcept {
+    return std::sqrt(std::max(0.0, square + 2 * log_sum_exp * mean + log_sum_exp * log_sum_exp));
+  }
+};
+
 /// What the bound keeps of one query between its output and its weights.
 struct RowBound {
   ScoreForm error;        ///< of the score with key k, rounding of stored logits included
@@ -78,9 +96,13 @@ class ErrorBound {
   [[nodiscard]] const Budget& budget() const noexcept { return budget_; }
 
   /// The bound of a query from its log-sum-exp and its row of extended outputs; writes the bounds of its `value_dim` outputs.
-  /// `query` is as the scores take it, `residual` is empty or the query that is added.
+  /// `query` is as the scores take it, `residual` is empty or the query that is added. `logs` are what the weights' own
+  /// logarithms say, where wants_logs().
   [[nodiscard]] RowBound row(std::size_t batch, std::size_t head, std::size_t i, const double* query,
-                             std::span<const double> residual, double lse, const double* extended, double* bounds) const;
+                             std::span<const double> residual, double lse, const double* extended, const LogWeights& logs,
+                             double* bounds) const;
+  /// True where the bound hangs on the size of the scores, as it does when they are stored in few bits, and the weights tell it.
+  [[nodiscard]] bool wants_logs() const noexcept;
   /// The bound of a row's log-sum-exp.
   [[nodiscard]] double log_sum_exp(const RowBound& row, double value, std::size_t batch, std::size_t head, std::size_t i) const;
   /// The bound of one weight.
@@ -104,7 +126,7 @@ class ErrorBound {
   void measure_keys(const engine::Operands<double>& operands);
   [[nodiscard]] double turn_of(const double* row, std::int64_t position) const;
   [[nodiscard]] Logits logits_of(const double* query, double moved, const KeyMoments& seen, const Head& head, double n,
-                                 double log_sum_exp) const;
+                                 double log_sum_exp, const LogWeights& logs) const;
   [[nodiscard]] double summing(double n) const noexcept;
   [[nodiscard]] const Head& head(std::size_t batch, std::size_t head) const {
     return heads_[batch * plan_.dims.kv_heads + plan_.dims.kv_head(head)];

@@ -24,10 +24,20 @@ RowJudge::RowJudge(const engine::Plan& plan, const engine::Operands<double>& ope
       operands_(operands),
       bound_(bound),
       claims_(claims),
-      kept_(claims.keep_rows ? plan.dims.batch * plan.dims.heads * plan.dims.q_len : 0) {
+      kept_(claims.keep_rows ? plan.dims.batch * plan.dims.heads * plan.dims.q_len : 0),
+      logs_(bound.wants_logs() ? plan.dims.batch * plan.dims.heads * plan.dims.q_len : 0) {
   if (claims.heads == nullptr) return;
   heads_output_ = claims.heads->output.mutable_values<double>().data();
   heads_bounds_ = claims.heads->bounds.mutable_values<double>().data();
+}
+
+void RowJudge::weights(const engine::Tile<double>& tile) {
+  if (logs_.empty()) return;  // another observer wanted them
+  for (std::size_t r = 0; r < tile.queries; ++r) {
+    LogWeights& logs = logs_[(tile.batch * plan_.dims.heads + tile.head) * plan_.dims.q_len + tile.query + r];
+    for (std::size_t j = 0; j < tile.keys; ++j)
+      if (const double weight = tile.at(r, j); weight > 0) logs.add(weight);
+  }
 }
 
 void RowJudge::rows(const engine::RowBlock<double>& block) {
@@ -45,7 +55,8 @@ void RowJudge::rows(const engine::RowBlock<double>& block) {
     const double* exact = block.output + r * width;
     const double lse = block.log_sum_exp[r];
     const bool is_empty = block.is_empty[r] != 0;
-    RowBound row = bound_.row(block.batch, block.head, i, q, added, lse, exact, bounds.data());
+    const LogWeights logs = logs_.empty() ? LogWeights{} : logs_[(block.batch * d.heads + block.head) * d.q_len + i];
+    RowBound row = bound_.row(block.batch, block.head, i, q, added, lse, exact, logs, bounds.data());
     row.is_empty = is_empty;
     if (!kept_.empty()) kept_[(block.batch * d.heads + block.head) * d.q_len + i] = row;
     if (claims_.output != nullptr) judge_output(block.batch, block.head, i, exact, added, is_empty, bounds.data(), outputs);

@@ -50,7 +50,10 @@ class RowJudge : public engine::Observer<double> {
  public:
   RowJudge(const engine::Plan& plan, const engine::Operands<double>& operands, const ErrorBound& bound, const RowClaims& claims);
 
-  [[nodiscard]] engine::Needs needs() const override { return {.output = true, .log_sum_exp = true}; }
+  [[nodiscard]] engine::Needs needs() const override {
+    return {.output = true, .log_sum_exp = true, .weights = bound_.wants_logs()};
+  }
+  void weights(const engine::Tile<double>& tile) override;
   void rows(const engine::RowBlock<double>& block) override;
 
   [[nodiscard]] const RowBound& row(std::size_t b, std::size_t h, std::size_t i) const {
@@ -69,6 +72,7 @@ class RowJudge : public engine::Observer<double> {
   double* heads_output_ = nullptr;
   double* heads_bounds_ = nullptr;
   std::vector<RowBound> kept_;
+  std::vector<LogWeights> logs_;  ///< [batch, heads, q_len], where the bound wants them
 };
 
 /// Judges claimed weights [.., q_len, kv_len], or weighted rows [.., q_len, kv_len, value_dim] when `values` are given: one
