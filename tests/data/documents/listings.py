@@ -58,7 +58,7 @@ data, printed = read("000.md")
 e, t, s = (numbers(data[n + ".csv"]) for n in ("embeddings", "tokens", "series"))
 p = np.load(FOLDER + "projections.npz")
 q, k, v = (e @ p[n].astype(float) for n in ("Wq", "Wk", "Wv"))
-check("000", printed, "attn dot embeddings.csv --params projections.npz --weights weights.csv", softmax(q @ k.T) @ v)
+check("000", printed, "attn dot embeddings.csv --params projections.npz --weights weights.csv --dtype f64", softmax(q @ k.T) @ v)
 check("000", printed, "attn convert weights.csv -", softmax(q @ k.T))
 check("000", printed, "attn dot tokens.csv", softmax(t @ t.T) @ t)
 check("000", printed, "attn scaled tokens.csv --weights - -o none", softmax(t @ t.T / np.sqrt(3)))
@@ -94,7 +94,7 @@ def heads(z):
 
 
 a = softmax(heads(w @ p["Wq"]) @ heads(w @ p["Wk"]).transpose(0, 2, 1) / np.sqrt(2)) @ heads(w @ p["Wv"])
-check("001", printed, "attn multihead words.csv --heads 2 --params heads.npz", a.transpose(1, 0, 2).reshape(4, 4) @ p["Wo"])
+check("001", printed, "attn multihead words.csv --heads 2 --params heads.npz --dtype f64", a.transpose(1, 0, 2).reshape(4, 4) @ p["Wo"])
 scores = heads(w) @ heads(w).transpose(0, 2, 1) / np.sqrt(2)
 end = "--weights w.npy -o none && attn convert w.npy - --reshape 8,4"
 check("001", printed, "attn multihead words.csv --heads 2 " + end, softmax(scores))
@@ -135,7 +135,7 @@ check("003", printed, head + " --normalize double-softmax --residual", softmax(a
 check("003", printed, head, softmax(a) @ v + q, True)
 check("003", printed, head + " --weights - -o none", softmax(q @ k.T / 2, 0), True)
 kept = numbers(data["kept.csv"])
-check("003", printed, head + " --mask kept.csv --mask-type keep", softmax(np.where(kept == 0, -1e9, q @ k.T / 2)) @ v)
+check("003", printed, head + " --mask kept.csv --mask-type keep --dtype f64", softmax(np.where(kept == 0, -1e9, q @ k.T / 2)) @ v)
 s = unit(numbers(data["sentences.csv"][1:]))
 command = "attn cosine sentences.csv --temperature 0.3 --weights - -o none | attn run - --scale 0 | attn convert - - --rows 0"
 check("003", printed, command, softmax(s @ s.T / 0.3).mean(0))
@@ -161,6 +161,6 @@ def norm(z):
 
 h = norm(w + a)
 h = norm(h + np.maximum(h @ p["linear1.weight"].T, 0) @ p["linear2.weight"].T)
-check("004", printed, "attn layer words.csv --params encoder.npz --heads 2", h)
+check("004", printed, "attn layer words.csv --params encoder.npz --heads 2 --dtype f64", h)
 
 print(f"{check.count} numbers of the documents are right")
