@@ -1,10 +1,6 @@
 // Attention with the parameters of checkpoints, from files to files: every naming scheme against PyTorch in float64, and a real
 // model against its own outputs.
-#include "conformance/command.hpp"
-#include "conformance/judge.hpp"
-#include "tools/process.hpp"
-
-#include <attn/io.hpp>
+#include "model/checkpoint_support.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -23,18 +19,12 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 const std::string kFolder = std::string(ATTN_TEST_DATA) + "/model/";
-const std::string kMinilm = std::string(ATTN_EXAMPLES) + "/minilm/";
 
 struct EngineCase {
   const char* name;
   double tolerance;
 };
 constexpr EngineCase kEngines[] = {{"reference", 2e-6}, {"tiled", 3e-5}};
-
-Array load(const std::string& file) {
-  Listener listener;
-  return read_array(FileName::parse(file), {}, listener).array;
-}
 
 Json cases() { return Json::parse(read_file(kFolder + "cases.json")); }
 
@@ -50,22 +40,6 @@ Words arguments_of(const Json& entry) {
 
 Words with_prefix(const Json& entry, const std::string& prefix) {
   return prefix.empty() ? arguments_of(entry) : joined(arguments_of(entry), {"--params-prefix", prefix});
-}
-
-class Place {
- public:
-  Place() { fs::current_path(directory_.path()); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { fs::current_path("/"); }
-
- private:
-  TemporaryDirectory directory_;
-};
-
-void check_equal(const Array& got, const Array& expected, double tolerance) {
-  const Judgement judgement = judge_each(got, expected, 0, tolerance);
-  CHECK_MESSAGE(judgement.defect.empty(), judgement.defect);
 }
 
 /// Entries [first, last) along the length of [batch, heads, length, dim].
@@ -89,7 +63,7 @@ TEST_CASE("each naming scheme computes what PyTorch computes") {
     for (const EngineCase& engine : kEngines) {
       CAPTURE(name);
       CAPTURE(engine.name);
-      const Place place;
+      const WorkingDirectory place;
       Words words = joined(with_prefix(entry, entry["prefix"]), {"--engine", engine.name, "--report", "report.json"});
       const auto expected = entry["expected"].get<Words>();
       for (const std::string& flag : expected) words = joined(words, {"--" + flag, flag + ".npy"});
@@ -114,7 +88,7 @@ TEST_CASE("neither threads nor other outputs change a bit") {
     const auto name = entry["name"].get<std::string>();
     for (const EngineCase& engine : kEngines) {
       CAPTURE(name);
-      const Place place;
+      const WorkingDirectory place;
       const Words words = joined(with_prefix(entry, entry["prefix"]), {"--engine", engine.name});
       (void)run_inside(joined(words, {"--threads", "1", "-o", "one.npy"}));
       (void)run_inside(joined(words, {"--threads", "3", "-o", "three.npy", "--weights", "w.npy", "--lse", "l.npy"}));
@@ -128,7 +102,7 @@ TEST_CASE("a cache of projected keys goes on where it stopped") {
     if (entry["name"] != "llama" && entry["name"] != "bart") continue;
     const auto name = entry["name"].get<std::string>();
     CAPTURE(name);
-    const Place place;
+    const WorkingDirectory place;
     const std::string io = kFolder + name + "/io.npz:";
     // Four tokens from the cache, two new ones.
     for (const char* side : {"key", "value"})
@@ -164,7 +138,7 @@ TEST_CASE("what is wrong with the parameters is an error of the data") {
     throw std::runtime_error(name);
   };
   const auto refused = [](const Words& words, Status status, const std::string& part) {
-    const Place place;
+    const WorkingDirectory place;
     CAPTURE(shell_text(words));
     try {
       (void)run_inside(joined(words, {"-o", "y.npy"}));
@@ -201,7 +175,7 @@ TEST_CASE("MiniLM: probabilities and projected output of a real layer") {
                     "13,21,8"};
   for (const EngineCase& engine : kEngines) {
     CAPTURE(engine.name);
-    const Place place;
+    const WorkingDirectory place;
     const Words more = joined(words, {"--engine", engine.name});
     CHECK(run_inside(joined(joined({kMinilm + "layer0_io.npz:hidden_in"}, more), {"-o", "y.npy", "--weights", "w.npy"})).empty());
     const Array y = load("y.npy");

@@ -1,10 +1,6 @@
 // Transformer layers with the parameters of checkpoints, from files to files: every naming scheme and kind of layer against
 // PyTorch in float64, and a real model against its own output.
-#include "conformance/command.hpp"
-#include "conformance/judge.hpp"
-#include "tools/process.hpp"
-
-#include <attn/io.hpp>
+#include "model/checkpoint_support.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -23,7 +19,6 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 const std::string kFolder = std::string(ATTN_TEST_DATA) + "/layer/";
-const std::string kMinilm = std::string(ATTN_EXAMPLES) + "/minilm/";
 
 struct EngineCase {
   const char* name;
@@ -32,11 +27,6 @@ struct EngineCase {
 };
 constexpr EngineCase kEngines[] = {
     {"reference", "f32", 2e-6}, {"reference", "f64", 2e-6}, {"tiled", "f32", 3e-5}, {"tiled", "f64", 2e-6}};
-
-Array load(const std::string& file) {
-  Listener listener;
-  return read_array(FileName::parse(file), {}, listener).array;
-}
 
 Json cases() { return Json::parse(read_file(kFolder + "cases.json")); }
 
@@ -63,22 +53,6 @@ Json named(const std::string& name) {
   throw std::runtime_error(name);
 }
 
-class Place {
- public:
-  Place() { fs::current_path(directory_.path()); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { fs::current_path("/"); }
-
- private:
-  TemporaryDirectory directory_;
-};
-
-void check_equal(const Array& got, const Array& expected, double tolerance) {
-  const Judgement judgement = judge_each(got, expected, 0, tolerance);
-  CHECK_MESSAGE(judgement.defect.empty(), judgement.defect);
-}
-
 /// The option that writes what is expected under `name`, and its file: the weights of layer 2 of a stack go to weights2.npy.
 Words writing(const Words& names) {
   Words words;
@@ -93,7 +67,7 @@ Words writing(const Words& names) {
 }
 
 void refused(const Words& words, Status status, const std::string& part) {
-  const Place place;
+  const WorkingDirectory place;
   CAPTURE(shell_text(words));
   try {
     (void)run_layers_inside(joined(words, {"-o", "y.npy"}));
@@ -116,7 +90,7 @@ TEST_CASE("each naming scheme and kind of layer computes what PyTorch computes")
       CAPTURE(name);
       CAPTURE(engine.name);
       CAPTURE(engine.dtype);
-      const Place place;
+      const WorkingDirectory place;
       const auto expected = entry["expected"].get<Words>();
       const Words words = joined(joined(words_of(entry), writing(expected)),
                                  {"--engine", engine.name, "--dtype", engine.dtype, "--report", "report.json"});
@@ -139,7 +113,7 @@ TEST_CASE("neither threads nor other outputs change a bit of a layer") {
     const auto name = entry["name"].get<std::string>();
     for (const EngineCase& engine : kEngines) {
       CAPTURE(name);
-      const Place place;
+      const WorkingDirectory place;
       const Words words = joined(words_of(entry), {"--engine", engine.name, "--dtype", engine.dtype});
       (void)run_layers_inside(joined(words, {"--threads", "1", "-o", "one.npy"}));
       (void)run_layers_inside(joined(joined(words, writing(entry["expected"].get<Words>())),
@@ -152,7 +126,7 @@ TEST_CASE("neither threads nor other outputs change a bit of a layer") {
 TEST_CASE("what stands at padded positions never reaches the others") {
   for (const char* name : {"torch-encoder", "bert", "torch-decoder-pre", "stack"}) {
     CAPTURE(name);
-    const Place place;
+    const WorkingDirectory place;
     const Json entry = named(name);
     const Words words = words_of(entry);
     const auto flag = std::ranges::find(words, "--key-lengths");
@@ -183,7 +157,7 @@ TEST_CASE("what stands at padded positions never reaches the others") {
 }
 
 TEST_CASE("layers of no rows, one row, one dimension, half precision and integers") {
-  const Place place;
+  const WorkingDirectory place;
   const auto words = [](const std::string& x) {
     Words all = words_of(named("torch-encoder-no-bias"));
     all.front() = x;
@@ -212,7 +186,7 @@ TEST_CASE("layers of no rows, one row, one dimension, half precision and integer
 
 TEST_CASE("a NaN that is no padding is announced, or refused") {
   const Json entry = named("torch-encoder");
-  const Place place;
+  const WorkingDirectory place;
   const Words words = words_of(entry);
   const Array x = load(words.front());
   Array spoiled(DType::f32, x.shape());
@@ -271,7 +245,7 @@ TEST_CASE("what is wrong with a layer is an error of the data") {
 
 TEST_CASE("layers of a stack can be named and ordered") {
   const Json entry = named("stack");
-  const Place place;
+  const WorkingDirectory place;
   const Words words = joined(arguments_of(entry), {"--params-prefix", "encoder.layers.{}."});
   (void)run_layers_inside(joined(words, {"--layers", "0..2", "-o", "all.npy", "--weights", "w.npz"}));
   check_equal(load("all.npy"), load(kFolder + "stack/io.npz:expected_output"), 3e-5);
@@ -287,7 +261,7 @@ TEST_CASE("layers of a stack can be named and ordered") {
 
 TEST_CASE("rollout: shares of one, for every row, and nothing from padding") {
   const Json entry = named("stack");
-  const Place place;
+  const WorkingDirectory place;
   for (const char* layers : {"0", "0..2", "2,1,0,0"}) {
     CAPTURE(layers);
     (void)run_layers_inside(joined(arguments_of(entry), {"--params-prefix", "encoder.layers", "--layers", layers, "--rollout",
@@ -309,7 +283,7 @@ TEST_CASE("rollout: shares of one, for every row, and nothing from padding") {
 
 TEST_CASE("a stack of decoder layers is one layer after the other") {
   const Json entry = named("torch-decoder");
-  const Place place;
+  const WorkingDirectory place;
   Words words = joined(arguments_of(entry), {"--params-prefix", "decoder.layers"});
   (void)run_layers_inside(joined(words, {"--layers", "1,1", "-o", "both.npy", "--dtype", "f64"}));
   (void)run_layers_inside(joined(words, {"--layers", "1", "-o", "one.npy", "--dtype", "f64"}));
@@ -325,7 +299,7 @@ TEST_CASE("MiniLM: the output of a real layer") {
   constexpr std::size_t width = 384;
   for (const EngineCase& engine : kEngines) {
     CAPTURE(engine.name);
-    const Place place;
+    const WorkingDirectory place;
     CHECK(run_layers_inside({kMinilm + "layer0_io.npz:hidden_in", "--params", kMinilm + "layer0.safetensors", "--params-prefix",
                              "encoder.layer.0", "--key-lengths", "13,21,8", "--engine", engine.name, "--dtype", engine.dtype,
                              "-o", "y.npy"})

@@ -4,7 +4,7 @@
 #include "conformance/command.hpp"
 #include "conformance/generated_input.hpp"
 #include "request/claim.hpp"
-#include "tools/process.hpp"
+#include "tools/working_directory.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -17,18 +17,6 @@ namespace fs = std::filesystem;
 
 /// Claims with known deviations, and PyTorch's, with the scripts that made them.
 inline const fs::path kConventions = fs::path(ATTN_TEST_DATA) / "conventions";
-
-/// A working directory, left at the end.
-class Place {
- public:
-  explicit Place(const fs::path& path = {}) { fs::current_path(path.empty() ? directory_.path() : path); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { fs::current_path("/"); }
-
- private:
-  TemporaryDirectory directory_;
-};
 
 /// The words as the request of a command with claims.
 inline request::ClaimRequest claim_request(const request::Table<request::ClaimRequest>& table, const Words& arguments) {

@@ -43,7 +43,7 @@ Json cases() { return Json::parse(read_file(kConventions / "cases.json")); }
 }  // namespace
 
 TEST_CASE("each deviation and each pair that an independent program made is named") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   for (const Json& item : cases()) {
     const auto name = item["name"].get<std::string>();
     CAPTURE(name);
@@ -65,7 +65,7 @@ TEST_CASE("each deviation and each pair that an independent program made is name
 
 TEST_CASE("the flags that are named make attn run compute the claim") {
   TemporaryDirectory directory;
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   std::size_t tried = 0;
   for (const Json& item : cases()) {
     const auto name = item["name"].get<std::string>();
@@ -91,7 +91,7 @@ TEST_CASE("the flags that are named make attn run compute the claim") {
 }
 
 TEST_CASE("what attn run computes is what was asked for, or as good as it") {
-  const Place place;
+  const WorkingDirectory place;
   for (std::size_t s = 0; s < kScenes.size(); ++s) {
     const Scene& scene = kScenes[s];
     CAPTURE(shell_text(scene.options));
@@ -105,7 +105,7 @@ TEST_CASE("what attn run computes is what was asked for, or as good as it") {
 }
 
 TEST_CASE("inputs of ones tell nothing apart, and it is said what would") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   const auto result = identify({"inputs.npz:ones", "--claim", "inputs.npz:ones"});
   REQUIRE(result.found.best.has_value());
   CHECK(result.found.best->deviations.empty());
@@ -119,7 +119,7 @@ TEST_CASE("inputs of ones tell nothing apart, and it is said what would") {
 }
 
 TEST_CASE("weights decide where outputs do not") {
-  const Place place;
+  const WorkingDirectory place;
   // All values are equal, so that any weights that sum to 1 give the same output.
   write_input("q.npy", {.dtype = "float32", .shape = {9, 4}, .seed = 3, .amplitude = 2});
   write_input("v.npy", "float32", {9, 4}, std::vector<double>(36, 0.5));
@@ -135,7 +135,7 @@ TEST_CASE("weights decide where outputs do not") {
 }
 
 TEST_CASE("a query without a key: zero, NaN, or the mean of all values") {
-  const Place place;
+  const WorkingDirectory place;
   const Scene scene{{6, 4}, {6, 4}, {"--causal", "--query-offset", "-2"}};
   write_scene(scene, 81);
   for (const char* policy : {"zero", "nan"}) {
@@ -160,7 +160,7 @@ TEST_CASE("a query without a key: zero, NaN, or the mean of all values") {
 }
 
 TEST_CASE("a NaN fits nothing") {
-  const Place place;
+  const WorkingDirectory place;
   write_scene(kScenes[0], 82);
   (void)run_inside(with_inputs(kScenes[0], {"-o", "y.npy"}));
   const Array y = read_result("y.npy");
@@ -172,7 +172,7 @@ TEST_CASE("a NaN fits nothing") {
 }
 
 TEST_CASE("PyTorch's bfloat16 outputs are recognized") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   const std::string file = "torch_bf16.safetensors:";
   const Words words{"-q", file + "q", "-k", file + "k", "-v", file + "v"};
   for (const char* way : {"fused", "math", "composed"}) {
@@ -188,7 +188,7 @@ TEST_CASE("PyTorch's bfloat16 outputs are recognized") {
 }
 
 TEST_CASE("the result does not depend on threads") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   const Words words{"inputs.npz:packed", "--heads", "4", "--claim", "claims.npz:merge+unscaled"};
   const auto text = [](request::Identified identified) {
     identified.seconds = 0;

@@ -1,6 +1,6 @@
 // Scaled rotary positions: scores of equal rows against the cosines of the scaled angles, and what is no scaling.
 #include "conformance/command.hpp"
-#include "tools/process.hpp"
+#include "tools/working_directory.hpp"
 
 #include <attn/io.hpp>
 
@@ -17,21 +17,10 @@ using namespace attn;
 using namespace attn::testing;
 namespace fs = std::filesystem;
 
-class Place {
- public:
-  Place() { fs::current_path(directory_.path()); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { fs::current_path("/"); }
-
- private:
-  TemporaryDirectory directory_;
-};
-
 /// Rows (1, 0) in both of two pairs of features that turn: the score of rows i and j is the sum of the cosines of the angles
 /// between them.
 void check_frequencies(std::size_t length, const Words& options, double first, double second) {
-  const Place place;
+  const WorkingDirectory place;
   std::vector<double> x;
   for (std::size_t i = 0; i < length; ++i) x.insert(x.end(), {1, 0, 1, 0});
   write_array({"x.npy", {}}, Array::of<double>({length, 4}, x), {});
@@ -71,14 +60,14 @@ TEST_CASE("rotary frequencies scaled for longer sequences") {
 }
 
 TEST_CASE("two features turn by the position itself, whatever the base") {
-  const Place place;
+  const WorkingDirectory place;
   write_array({"x.npy", {}}, Array::of<double>({3, 2}, {1, 0, 1, 0, 1, 0}), {});
   (void)run_inside({"x.npy", "--rope", "half", "--rope-scaling", "ntk:4", "--score", "dot", "--scores", "s.npy", "-o", "none"});
   CHECK(std::abs(read_result("s.npy").at_flat(2) - std::cos(2.0)) <= 1e-12);
 }
 
 TEST_CASE("what is no scaling of rotary positions") {
-  const Place place;
+  const WorkingDirectory place;
   write_array({"x.npy", {}}, Array::of<float>({2, 4}, std::vector<float>(8, 1)), {});
   for (const char* text : {"yarn:4", "linear", "linear:4:5", "linear:x", "linear:", "dynamic:2", "llama3:8:1:4", "", ":2"}) {
     CAPTURE(text);

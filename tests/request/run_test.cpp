@@ -3,7 +3,7 @@
 
 #include "conformance/command.hpp"
 #include "conformance/generated_input.hpp"
-#include "tools/process.hpp"
+#include "tools/working_directory.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -20,24 +20,16 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 /// A working directory with q, k and v of a shape.
-class Place {
+class Place : public WorkingDirectory {
  public:
-  Place() { fs::current_path(directory_.path()); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { fs::current_path("/"); }
-
   void write(const std::string& name, const Shape& shape, const std::string& dtype = "float32") const {
-    write_input(directory_.path() / name, {.dtype = dtype, .shape = shape, .seed = 5, .amplitude = 2});
+    write_input(name, {.dtype = dtype, .shape = shape, .seed = 5, .amplitude = 2});
   }
   [[nodiscard]] std::set<std::string> names() const {
     std::set<std::string> found;
-    for (const auto& entry : fs::directory_iterator(directory_.path())) found.insert(entry.path().filename().string());
+    for (const auto& entry : fs::directory_iterator(".")) found.insert(entry.path().filename().string());
     return found;
   }
-
- private:
-  TemporaryDirectory directory_;
 };
 
 std::optional<Status> refused(const Words& arguments) {

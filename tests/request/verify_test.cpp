@@ -43,7 +43,7 @@ std::vector<std::string> holding(const analysis::Verification& v) {
 }  // namespace
 
 TEST_CASE("what attn computes in float32 is within f32, and nothing is within an absolute 0") {
-  const Place place;
+  const WorkingDirectory place;
   for (std::size_t s = 0; s < kScenes.size(); ++s) {
     const Scene& scene = kScenes[s];
     CAPTURE(shell_text(scene.options));
@@ -65,7 +65,7 @@ TEST_CASE("what attn computes in float32 is within f32, and nothing is within an
 }
 
 TEST_CASE("float64 is held to float64's own bound") {
-  const Place place;
+  const WorkingDirectory place;
   write_scene(kScenes[0], 9);
   (void)run_inside(with_inputs(
       kScenes[0], {"--dtype", "f64", "-o", "y.npy", "--weights", "w.npy", "--lse", "l.npy", "--engine", "reference"}));
@@ -76,7 +76,7 @@ TEST_CASE("float64 is held to float64's own bound") {
 }
 
 TEST_CASE("one wrong element is found, wherever it is") {
-  const Place place;
+  const WorkingDirectory place;
   for (const std::size_t s : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{10}, std::size_t{11}}) {
     const Scene& scene = kScenes[s];
     CAPTURE(shell_text(scene.options));
@@ -107,7 +107,7 @@ TEST_CASE("one wrong element is found, wherever it is") {
 }
 
 TEST_CASE("weighted rows are judged pair by pair") {
-  const Place place;
+  const WorkingDirectory place;
   const Scene scene{{4, 5}, {6, 5}, {"--combine", "rows", "--causal", "--query-offset", "-1", "--key-lengths", "5"}};
   write_scene(scene, 77);
   (void)run_inside(with_inputs(scene, {"-o", "y.npy"}));
@@ -122,7 +122,7 @@ TEST_CASE("weighted rows are judged pair by pair") {
 }
 
 TEST_CASE("a query without a key: zeros, or NaN where that was asked for") {
-  const Place place;
+  const WorkingDirectory place;
   const Scene scene{{4, 5}, {4, 5}, {"--causal", "--query-offset", "-2"}};
   write_scene(scene, 78);
   const Words claims = {"--claim", "y.npy", "--claim-weights", "w.npy", "--claim-lse", "l.npy"};
@@ -145,7 +145,7 @@ TEST_CASE("a query without a key: zeros, or NaN where that was asked for") {
 }
 
 TEST_CASE("PyTorch's outputs hold in float32 and bfloat16") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   for (const auto& [file, budget] : {std::pair{"torch.npz", "f32"}, std::pair{"torch_bf16.safetensors", "bf16"}}) {
     const auto name = [file = file](const char* array) { return std::string(file) + ":" + array; };
     const Words inputs{"-q", name("q"), "-k", name("k"), "-v", name("v")};
@@ -167,7 +167,7 @@ TEST_CASE("PyTorch's outputs hold in float32 and bfloat16") {
 }
 
 TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   const std::string file = "torch_bf16.safetensors:";
   CHECK_FALSE(
       verify({"-q", file + "q", "-k", file + "k", "-v", file + "v", "--claim", file + "fused", "--budget", "f32"}).holds());
@@ -185,7 +185,7 @@ TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both
 
 TEST_CASE("a layer of a real model holds through its projections, and one wrong number in it is found") {
   const fs::path model = fs::path(ATTN_TEST_DATA).parent_path().parent_path() / "examples" / "minilm";
-  const Place place;
+  const WorkingDirectory place;
   const std::string io = (model / "layer0_io.npz").string();
   const Words words{io + ":hidden_in", "--params", (model / "layer0.safetensors").string(), "--params-prefix",
                     "encoder.layer.0.attention"};
@@ -209,7 +209,7 @@ TEST_CASE("a layer of a real model holds through its projections, and one wrong 
 }
 
 TEST_CASE("the verdict does not depend on threads") {
-  const Place place;
+  const WorkingDirectory place;
   write_scene(kScenes[0], 5);
   (void)run_inside(with_inputs(kScenes[0], {"-o", "y.npy", "--weights", "w.npy", "--lse", "l.npy"}));
   const auto text = [](analysis::Verification v) {
