@@ -13,18 +13,13 @@ namespace {
 /// As for the sums and roundings of attention.
 constexpr double kDeviations = 4;
 
-double element(const model::Matrix& w, std::size_t i, std::size_t o) {
-  const bool in_out = w.orientation == model::Orientation::in_out;
-  return w.array.at_flat(w.first + (in_out ? i * w.stride + o : o * w.stride + i));
-}
-
 /// [in, heads]: the length, or the largest entry, of each head's piece of a row of W.
 std::vector<double> head_norms(const model::Matrix& w, std::size_t heads, Extent extent) {
   const std::size_t dim = w.out / heads;
   std::vector<double> norms(w.in * heads);
   for (std::size_t e = 0; e < w.in; ++e) {
     for (std::size_t o = 0; o < w.out; ++o) {
-      const double x = std::abs(element(w, e, o));
+      const double x = std::abs(w.at(e, o));
       double& norm = norms[e * heads + o / dim];
       norm = extent == Extent::length ? norm + x * x : std::max(norm, x);
     }
@@ -99,7 +94,7 @@ Array output_bounds(const model::Linear& linear, const Array& y, const Array& bo
                         .bias = {}};
   const auto squares = squared.weight.array.mutable_values<double>();
   for (std::size_t i = 0; i < w.in; ++i)
-    for (std::size_t c = 0; c < w.out; ++c) squares[i * w.out + c] = std::pow(element(w, i, c), 2);
+    for (std::size_t c = 0; c < w.out; ++c) squares[i * w.out + c] = std::pow(w.at(i, c), 2);
   const auto root_of_products = [&](const Array& rows) {
     Array all(DType::f64, rows.shape());
     const auto from = rows.values<double>();

@@ -20,6 +20,11 @@ struct Matrix {
   std::size_t out = 0;
   std::size_t first = 0;
   std::size_t stride = 0;
+
+  /// Element (i, o), widened.
+  [[nodiscard]] double at(std::size_t i, std::size_t o) const {
+    return array.at_flat(first + (orientation == Orientation::in_out ? i * stride + o : o * stride + i));
+  }
 };
 
 /// A weight and its bias.
