@@ -118,7 +118,7 @@ Status compare(const CompareSettings& s, Console& console) {
   const analysis::Tolerance tolerance = tolerance_of(s);
   const std::array<Loaded, 2> loaded = read_both(s, console);
   const analysis::Comparison result = analysis::compare(loaded[0].array, loaded[1].array, tolerance);
-  verify_inputs_unchanged(loaded);
+  for (const Loaded& input : loaded) verify_unchanged(input);
   console.print(s.to == CompareFormat::json ? analysis::comparison_json(s.a, s.b, result)
                                             : analysis::comparison_text(s.a, s.b, result));
   return result.agree() ? Status::ok : Status::differs;

@@ -172,7 +172,7 @@ Status convert(ConvertSettings& settings, Console& console) {
   std::byte* memory =
       outputs.add(FileName::parse_output(settings.output), "array", result.array.dtype(), result.array.shape(), writing);
   if (!result.array.empty()) std::memcpy(memory, result.array.data(), result.array.bytes());
-  verify_inputs_unchanged(std::span(&input, 1));
+  verify_unchanged(input);
   outputs.commit();
   return Status::ok;
 }

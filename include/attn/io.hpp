@@ -68,9 +68,9 @@ struct Loaded {
 /// read. Nothing is allocated beyond what the file's real size justifies.
 [[nodiscard]] Loaded read_array(const FileName& name, const ReadOptions& options, Reporter& reporter);
 
-/// Throws Error(io) when a file that one of the arrays is mapped from has changed since it was read (size or time of
-/// modification). To be called after the last use of the arrays and before the outputs are committed.
-void verify_inputs_unchanged(std::span<const Loaded> inputs);
+/// Throws Error(io) when the file that the array is mapped from has changed since it was read (size or time of modification).
+/// To be called after the last use of the array and before the outputs are committed.
+void verify_unchanged(const Loaded& input);
 
 /// One array of a file, for `attn info`.
 struct ArrayEntry {

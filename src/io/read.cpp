@@ -173,9 +173,8 @@ std::vector<std::string> read_names(const FileName& name, const ReadOptions& opt
   return parse_names(input.text(), name, text_options(format, options), reporter);
 }
 
-void verify_inputs_unchanged(std::span<const Loaded> inputs) {
-  for (const Loaded& input : inputs)
-    if (input.mapped) input.mapped->check_unchanged();
+void verify_unchanged(const Loaded& input) {
+  if (input.mapped) input.mapped->check_unchanged();
 }
 
 }  // namespace attn

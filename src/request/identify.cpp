@@ -51,9 +51,7 @@ std::shared_ptr<const analysis::OutputProjection> output_projection(const Projec
   result->weight = Array(DType::f64, {w.in, w.out});
   const auto out = result->weight.mutable_values<double>();
   for (std::size_t i = 0; i < w.in; ++i)
-    for (std::size_t o = 0; o < w.out; ++o)
-      out[i * w.out + o] =
-          w.array.at_flat(w.first + (w.orientation == model::Orientation::in_out ? i * w.stride + o : o * w.stride + i));
+    for (std::size_t o = 0; o < w.out; ++o) out[i * w.out + o] = w.at(i, o);
   if (linear.has_bias()) result->bias = linear.bias.converted(DType::f64);
   result->query = projection.input(0);
   return result;
@@ -116,10 +114,8 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
     if (claim.what != "lse") result.elements += claim.array.array.size();
   }
   result.found = analysis::identify(result.asked, claimed, likeness_of(budget), execution);
-  std::vector<Loaded> read;
-  for (const auto& file : inputs.files) read.push_back(file.second);
-  for (const Claim& claim : claims) read.push_back(claim.loaded);
-  verify_inputs_unchanged(read);
+  for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
+  for (const Claim& claim : claims) verify_unchanged(claim.loaded);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

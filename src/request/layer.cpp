@@ -189,9 +189,7 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
   files.require_distinct_from(report);
   record.seconds.attend = seconds_since(computing);
   const Clock::time_point writing = Clock::now();
-  std::vector<Loaded> read;
-  for (const auto& file : in.files) read.push_back(file.second);
-  verify_inputs_unchanged(read);
+  for (const auto& [role, loaded] : in.files) verify_unchanged(loaded);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();

@@ -186,7 +186,7 @@ void run(const RunRequest& request, const RunContext& context) {
                     [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   attend_as_decided(record, inputs, context, files, report);
   record.seconds.attend = watch.lap();
-  for (const auto& [role, loaded] : inputs.files) verify_inputs_unchanged({&loaded, 1});
+  for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();

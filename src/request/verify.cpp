@@ -203,10 +203,8 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
   judge(work, budget, claims, judgements, empty);
   if (empty.count() > 0 && plan.options.empty_rows == Policy::error)
     throw Error(Status::data, fmt::format("{} queries have no key left (--empty-rows error)", empty.count()));
-  std::vector<Loaded> read;
-  for (const auto& file : inputs.files) read.push_back(file.second);
-  for (const Claim& claim : claims) read.push_back(claim.loaded);
-  verify_inputs_unchanged(read);
+  for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
+  for (const Claim& claim : claims) verify_unchanged(claim.loaded);
   analysis::Verification result{.budget = budget.name, .verdicts = {}, .empty_queries = empty.count(), .seconds = 0};
   for (const auto& judgement : judgements) result.verdicts.push_back(judgement->verdict());
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -87,10 +87,10 @@ TEST_CASE("an input may be the output: the mapped input stays as it was") {
   std::byte* memory = outputs.add({file, {}}, "x", DType::f64, shape, {});
   std::memset(memory, 0x11, input.array.bytes());
   check_sample(input.array, DType::f64, shape);
-  verify_inputs_unchanged({&input, 1});
+  verify_unchanged(input);
   outputs.commit();
   check_sample(input.array, DType::f64, shape);
-  verify_inputs_unchanged({&input, 1});
+  verify_unchanged(input);
   CHECK(read(file).array.at_flat(0) != sample_value(DType::f64, 0));
   CHECK(folder.names() == Names{"x.npy"});
 }
