@@ -5,7 +5,10 @@
 
 #include <attn/io.hpp>
 
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace attn::request {
 
@@ -58,6 +61,9 @@ template <class S>
 void append_common(Table<S>& table) {
   append(table, common_table(), [](auto& s) -> auto& { return s.common; });
 }
+
+/// What was read: the role that each file plays ("query") and its content, in the order of the request.
+using ReadFiles = std::vector<std::pair<std::string, Loaded>>;
 
 /// An input array that numbers are computed from: bool is refused without --as-float, integers beyond 2^53 without --lossy.
 void require_numbers(const Loaded& loaded, const ReadingSettings& reading);

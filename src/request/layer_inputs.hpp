@@ -37,7 +37,7 @@ struct LayerInputs {
   std::optional<model::ModelConfig> config;
   std::string parameter_file;
   DType compute = DType::f32;
-  std::vector<std::pair<std::string, Loaded>> files;  ///< role and content: rows, memory, parameters
+  ReadFiles files;  ///< rows, memory, parameters
 
   [[nodiscard]] const Array& rows() const noexcept { return x.inputs.query.array; }
   [[nodiscard]] std::size_t width() const { return layers.front().parameters.set.width; }

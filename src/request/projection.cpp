@@ -77,8 +77,8 @@ bool Projection::holds_double() const {
   return std::ranges::any_of(parameters_.files, [](const Loaded& tensor) { return tensor.array.dtype() == DType::f64; });
 }
 
-std::vector<std::pair<std::string, Loaded>> Projection::files() const {
-  std::vector<std::pair<std::string, Loaded>> files;
+ReadFiles Projection::files() const {
+  ReadFiles files;
   for (const Loaded& tensor : parameters_.files) files.emplace_back("parameters", tensor);
   return files;
 }

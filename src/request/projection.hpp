@@ -30,7 +30,7 @@ class Projection {
   [[nodiscard]] const model::HeadCounts& heads() const noexcept { return heads_; }
   [[nodiscard]] const std::optional<model::ModelConfig>& config() const noexcept { return config_; }
   /// The tensors as inputs of the run: role and content.
-  [[nodiscard]] std::vector<std::pair<std::string, Loaded>> files() const;
+  [[nodiscard]] ReadFiles files() const;
   /// One line on what was recognized.
   [[nodiscard]] std::string summary() const;
 

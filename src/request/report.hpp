@@ -11,6 +11,7 @@
 
 namespace attn::request {
 
+/// What a run spent its time on.
 struct Seconds {
   double read = 0;
   double attend = 0;

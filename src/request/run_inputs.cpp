@@ -49,8 +49,8 @@ class InputFiles {
     return found == wanted_.end() ? nullptr : &found->loaded;
   }
 
-  [[nodiscard]] std::vector<std::pair<std::string, Loaded>> all() const {
-    std::vector<std::pair<std::string, Loaded>> files;
+  [[nodiscard]] ReadFiles all() const {
+    ReadFiles files;
     for (const Wanted& w : wanted_) files.emplace_back(w.role, w.loaded);
     return files;
   }

@@ -22,7 +22,7 @@ struct RunInputs {
   DType compute = DType::f32;
   std::vector<std::string> ids;
   std::vector<std::string> key_ids;
-  std::vector<std::pair<std::string, Loaded>> files;  ///< role ("query") and content, in the order of the request
+  ReadFiles files;
 };
 
 /// Reads all files of the request, each once however often it is named. Throws Error(usage) for arguments that contradict each

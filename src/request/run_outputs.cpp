@@ -83,8 +83,7 @@ bool is_same_file(const std::string& one, const std::string& other) {
 
 }  // namespace
 
-void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report,
-                        const std::vector<std::pair<std::string, Loaded>>& inputs) {
+void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report, const ReadFiles& inputs) {
   std::size_t streams = 0;
   const auto check = [&](const std::string& file, bool is_present) {
     const FileName name = FileName::parse_output(file);

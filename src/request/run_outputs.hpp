@@ -34,8 +34,7 @@ struct OutputPlan {
 
 /// Refuses two outputs on standard output, and an output that would replace an input (`inputs`: role and file); a cache may grow
 /// in place.
-void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report,
-                        const std::vector<std::pair<std::string, Loaded>>& inputs);
+void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report, const ReadFiles& inputs);
 
 /// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
 template <class T, class D>
