@@ -3,7 +3,6 @@
 
 #include "analysis/budget.hpp"
 #include "engine/engine.hpp"
-#include "engine/findings.hpp"
 #include "request/estimate.hpp"
 #include "request/report.hpp"
 #include "request/run_outputs.hpp"
@@ -119,18 +118,15 @@ bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::
                    .isa = {},
                    .seconds = {}};
   record.estimate = estimate(wide, inputs, DType::f64, is_tiled, r.threads, copies);
-  record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
+  record.isa = isa_of(r);
   if (r.dry_run) context.print(plan_text(record, expected_seconds(wide, record.estimate.flops, DType::f64, is_tiled, r.threads)));
-  if (r.max_memory && record.estimate.total_bytes() > r.max_memory->bytes)
-    throw Error(Status::memory, fmt::format("this needs {} and --max-memory allows {}", byte_text(record.estimate.total_bytes()),
-                                            byte_text(r.max_memory->bytes)));
+  require_memory(record.estimate, r.max_memory, "this needs", "to need less: hold fewer queries against the claim at a time");
   return r.dry_run;
 }
 
 void refuse_nan(const RunRequest& r, const RunInputs& inputs, const engine::Plan& plan) {
   if (r.nan != NanPolicy::error) return;
-  std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
-  if (found.empty()) found = engine::first_visible_nan(plan, inputs.inputs);
+  const std::string found = first_visible_nan(inputs, plan);
   if (!found.empty()) throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
 }
 

@@ -1,6 +1,8 @@
 // Options that several commands share.
 #include "request/common.hpp"
 
+#include <cmath>
+
 #include <fmt/format.h>
 
 namespace attn::request {
@@ -104,6 +106,12 @@ void require_numbers(const Loaded& loaded, const ReadingSettings& reading) {
                   fmt::format("the integer at position {} is beyond 2^53 and has no exact floating-point value", i),
                   "to round it: --lossy");
   }
+}
+
+std::size_t first_nan(const Array& array, std::size_t from) {
+  if (!is_floating(array.dtype())) return array.size();
+  while (from < array.size() && !std::isnan(array.at_flat(from))) ++from;
+  return from;
 }
 
 }  // namespace attn::request

@@ -68,6 +68,9 @@ using ReadFiles = std::vector<std::pair<std::string, Loaded>>;
 /// An input array that numbers are computed from: bool is refused without --as-float, integers beyond 2^53 without --lossy.
 void require_numbers(const Loaded& loaded, const ReadingSettings& reading);
 
+/// The position of the first NaN at or behind `from` in the flat array, or its size.
+[[nodiscard]] std::size_t first_nan(const Array& array, std::size_t from = 0);
+
 template <>
 struct Names<Format> {
   static constexpr std::array<std::pair<std::string_view, Format>, 5> list{{{"csv", Format::csv},

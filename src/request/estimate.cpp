@@ -5,9 +5,9 @@
 #include "engine/prepare.hpp"
 #include "engine/tiled_memory.hpp"
 #include "io/input.hpp"
+#include "request/stopwatch.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -117,13 +117,13 @@ double sample_rate(const engine::Plan& plan, bool is_tiled) {
   engine::Observer<T>* const observers[] = {&discard};
   double best = 1e300;
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+    Stopwatch watch;
     if (is_tiled) {
       engine::run_tiled<T>(sample, operands, observers, {});
     } else if constexpr (std::is_same_v<T, double>) {
       engine::run_reference(sample, operands, observers, {});
     }
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, watch.lap());
   }
   const double flops = 2.0 * static_cast<double>(q_len * kv_len * (plan.dims.head_dim + plan.dims.value_dim));
   return flops / std::max(best, 1e-9);
@@ -157,6 +157,15 @@ Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType compu
   e.flops = 2.0 * e.visible_pairs * static_cast<double>(d.head_dim + d.value_dim);
   if (inputs.projection) e.flops += inputs.projection->flops();
   return e;
+}
+
+void require_memory(const Estimate& e, const std::optional<ByteSize>& allowed, std::string_view what, const std::string& hint) {
+  if (!allowed || e.total_bytes() <= allowed->bytes) return;
+  throw Error(
+      Status::memory,
+      fmt::format("{} {} ({} inputs, {} working, {} outputs) and --max-memory allows {}", what, byte_text(e.total_bytes()),
+                  byte_text(e.input_bytes), byte_text(e.working_bytes), byte_text(e.output_bytes), byte_text(allowed->bytes)),
+      hint);
 }
 
 double expected_seconds(const engine::Plan& plan, double flops, DType computed_in, bool is_tiled, std::size_t threads) {

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace attn::request {
 
@@ -25,6 +27,10 @@ struct Estimate {
 /// `output_bytes` is counted by the caller, who knows the outputs; `needs` is what the engine is asked for.
 [[nodiscard]] Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled,
                                 std::size_t threads, std::uint64_t output_bytes, const engine::Needs& needs = {.output = true});
+
+/// Throws Error(memory) when more than `allowed` is needed: "`what` needs ...", with `hint` on how to need less.
+void require_memory(const Estimate& estimate, const std::optional<ByteSize>& allowed, std::string_view what,
+                    const std::string& hint);
 
 /// Seconds the attention core is expected to take: the flops over the rate of a small problem of the same width, timed now.
 [[nodiscard]] double expected_seconds(const engine::Plan& plan, double flops, DType computed_in, bool is_tiled,

@@ -2,8 +2,7 @@
 #include "request/identify.hpp"
 
 #include "analysis/budget.hpp"
-
-#include <chrono>
+#include "request/stopwatch.hpp"
 
 namespace attn::request {
 
@@ -87,7 +86,7 @@ const Table<ClaimRequest>& identify_table() {
 }
 
 Identified identify(const ClaimRequest& request, const RunContext& context) {
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch watch;
   check(request);
   const ClaimRequest r = in_double(request, context);
   if (!r.budget.empty()) (void)analysis::read_budget("--budget", r.budget);
@@ -116,7 +115,7 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
   result.found = analysis::identify(result.asked, claimed, likeness_of(budget), execution);
   for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
   for (const Claim& claim : claims) verify_unchanged(claim.loaded);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = watch.lap();
   return result;
 }
 

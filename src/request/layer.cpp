@@ -4,10 +4,9 @@
 #include "model/blas.hpp"
 #include "request/layer_report.hpp"
 #include "request/layer_walk.hpp"
+#include "request/stopwatch.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -15,30 +14,6 @@
 namespace attn::request {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void check_memory(const LayerRecord& record) {
-  if (!record.request.run.max_memory) return;
-  const Estimate& e = record.plan.estimate;
-  const std::uint64_t allowed = record.request.run.max_memory->bytes;
-  if (e.total_bytes() <= allowed) return;
-  throw Error(Status::memory,
-              fmt::format("these layers need {} ({} inputs, {} working, {} outputs) and --max-memory allows {}",
-                          byte_text(e.total_bytes()), byte_text(e.input_bytes), byte_text(e.working_bytes),
-                          byte_text(e.output_bytes), byte_text(allowed)),
-              "to need less: leave out --weights and --scores, or compute in --dtype f32");
-}
-
-/// The number of the first NaN in `array`, or its size.
-std::size_t first_nan(const Array& array) {
-  if (!is_floating(array.dtype())) return array.size();
-  std::size_t i = 0;
-  while (i < array.size() && !std::isnan(array.at_flat(i))) ++i;
-  return i;
-}
 
 /// True when element i of the rows belongs to a row that is not padding.
 bool is_real(const LayerInputs& in, std::size_t i) {
@@ -51,15 +26,21 @@ bool is_real(const LayerInputs& in, std::size_t i) {
   return static_cast<std::int64_t>(row % length) < real;
 }
 
+/// The first NaN of `rows`, shaped as the rows that go in, outside of padding; their size when there is none.
+std::size_t first_real_nan(const Array& rows, const LayerInputs& in) {
+  std::size_t i = first_nan(rows);
+  while (i < rows.size() && !is_real(in, i)) i = first_nan(rows, i + 1);
+  return i;
+}
+
 /// Which input brought a NaN in; empty when none holds one.
 std::string origin_of_nan(const LayerInputs& in) {
   const auto place = [](const engine::NamedArray& rows, std::size_t i) {
     const std::size_t width = rows.array.shape().back();
     return fmt::format("{}: row {}, feature {}", rows.name, i / width, i % width);
   };
-  for (std::size_t i = 0; i < in.rows().size(); ++i) {
-    if (is_floating(in.rows().dtype()) && std::isnan(in.rows().at_flat(i)) && is_real(in, i)) return place(in.x.inputs.query, i);
-  }
+  const std::size_t at = first_real_nan(in.rows(), in);
+  if (at < in.rows().size()) return place(in.x.inputs.query, at);
   for (const StackedLayer& layer : in.layers) {
     for (const Loaded& file : layer.parameters.files) {
       const std::size_t i = first_nan(file.array);
@@ -74,9 +55,7 @@ std::string origin_of_nan(const LayerInputs& in) {
 
 /// Looks for the input's NaN only when one came out, in a row that is not padding.
 void announce_nan(const Array& rows, const LayerInputs& in, const LayerRequest& request, Reporter& reporter) {
-  std::size_t i = 0;
-  while (i < rows.size() && !(std::isnan(rows.at_flat(i)) && is_real(in, i))) ++i;
-  if (i == rows.size()) return;
+  if (first_real_nan(rows, in) == rows.size()) return;
   const std::string found = origin_of_nan(in);
   if (!found.empty() && request.run.nan == NanPolicy::error) throw Error(Status::data, found + " is NaN (--nan error)");
   reporter.warn(found.empty() ? "the result holds NaN, though no input does: infinities made it"
@@ -89,10 +68,7 @@ LayerRecord resolve(const LayerRequest& request, const LayerInputs& in, const Ru
   r.dtype = in.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
   if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
   if (r.threads == 0) r.threads = context.cores;
-  const bool is_tiled = r.engine == EngineChoice::tiled;
-  if (!is_tiled && !r.isa.empty())
-    throw Error(Status::usage, "--isa chooses the vector instructions of the tiled engine; the reference engine has none");
-  record.isa = is_tiled ? engine::selected_isa(r.isa) : "none";
+  record.isa = isa_of(r);
   // What was decided for the first layer.
   const StackedLayer& layer = in.layers.front();
   r.heads = layer.heads.heads;
@@ -162,7 +138,8 @@ void compute_as_decided(const LayerRecord& record, const LayerInputs& in, const 
 }  // namespace
 
 void run_layers(const LayerRequest& request, const RunContext& context) {
-  const Clock::time_point start = Clock::now();
+  Stopwatch total;
+  Stopwatch watch;
   const LayerInputs in = read_layer_inputs(request, context.reporter);
   LayerRecord record = resolve(request, in, context);
   const bool is_tiled = record.request.run.engine == EngineChoice::tiled;
@@ -173,7 +150,8 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
         expected_seconds(record.plan.first, record.plan.estimate.flops, workspace.type(), is_tiled, record.request.run.threads);
     context.print(layer_plan_text(record, seconds));
   }
-  check_memory(record);
+  require_memory(record.plan.estimate, request.run.max_memory, "these layers need",
+                 "to need less: leave out --weights and --scores, or compute in --dtype f32");
   if (request.run.dry_run) return;
 
   // Both are opened before the work starts, so that a missing folder is said now.
@@ -183,18 +161,16 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
     report.add_text(FileName::parse_output(request.run.report),
                     [&record](Outputs::TextSink& sink) { sink.write(layer_report_json(record)); });
   if (is_tiled) (void)model::Blas::get();  // loading a library is no part of the work
-  record.seconds.read = seconds_since(start);
-  const Clock::time_point computing = Clock::now();
+  record.seconds.read = watch.lap();
   compute_as_decided(record, in, context, workspace, files);
   files.require_distinct_from(report);
-  record.seconds.attend = seconds_since(computing);
-  const Clock::time_point writing = Clock::now();
+  record.seconds.attend = watch.lap();
   for (const auto& [role, loaded] : in.files) verify_unchanged(loaded);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();
-  record.seconds.write = seconds_since(writing);
-  record.seconds.total = seconds_since(start);
+  record.seconds.write = watch.lap();
+  record.seconds.total = total.lap();
   report.commit();
 }
 

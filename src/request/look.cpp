@@ -87,7 +87,7 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   const analysis::WeightsFindings findings = analysis::walk_weights(plan, loaded.array, observers, execution);
   watched.finish(context.reporter);
   announce(findings, plan.dims, context.reporter);
-  verify_inputs_unchanged({&loaded, 1});
+  verify_unchanged(loaded);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();

@@ -4,7 +4,6 @@
 #include "io/array_names.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -41,14 +40,6 @@ void add_rows(const Array& x, T* out) {
     source.convert_to(dtype_of<T>, reinterpret_cast<std::byte*>(row.data()));
     for (std::size_t c = 0; c < width; ++c) out[c] += row[c];
   }
-}
-
-std::string nan_in(const Array& array, const std::string& name) {
-  if (!is_floating(array.dtype())) return {};
-  for (std::size_t i = 0; i < array.size(); ++i) {
-    if (std::isnan(array.at_flat(i))) return fmt::format("{}: number {} is NaN", name, i);
-  }
-  return {};
 }
 
 }  // namespace
@@ -148,8 +139,8 @@ void Projection::project_output(const Array& heads_output, bool residual, D* out
 
 std::string Projection::first_nan() const {
   for (const Loaded& tensor : parameters_.files) {
-    std::string found = nan_in(tensor.array, tensor.name.text());
-    if (!found.empty()) return found;
+    const std::size_t i = request::first_nan(tensor.array);
+    if (i < tensor.array.size()) return fmt::format("{}: number {} is NaN", tensor.name.text(), i);
   }
   return {};
 }

@@ -1,6 +1,7 @@
 // The record of a run.
 #include "request/report.hpp"
 
+#include "engine/engine.hpp"
 #include "request/report_parts.hpp"
 
 #include <fmt/format.h>
@@ -31,6 +32,13 @@ Json parameters_json(const Projection& projection) {
 }
 
 }  // namespace
+
+std::string isa_of(const RunRequest& request) {
+  if (request.engine != EngineChoice::reference) return engine::selected_isa(request.isa);
+  if (!request.isa.empty())
+    throw Error(Status::usage, "--isa chooses the vector instructions of the tiled engine; the reference engine has none");
+  return "none";
+}
 
 std::string report_json(const RunRecord& record) {
   Json report{{"version", ATTN_VERSION},

@@ -30,6 +30,10 @@ struct RunRecord {
   Seconds seconds;
 };
 
+/// The vector target that the request, with its engine resolved, runs on; "none" for the reference engine. Throws Error(usage)
+/// when that was asked for a target, and for one that this processor lacks.
+[[nodiscard]] std::string isa_of(const RunRequest& request);
+
 /// The JSON of --report, ending in a newline.
 [[nodiscard]] std::string report_json(const RunRecord& record);
 

@@ -3,37 +3,22 @@
 
 #include "analysis/writers.hpp"
 #include "engine/engine.hpp"
-#include "engine/findings.hpp"
 #include "engine/prepare.hpp"
 #include "request/estimate.hpp"
 #include "request/output_memory.hpp"
 #include "request/report.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_outputs.hpp"
+#include "request/stopwatch.hpp"
 #include "request/watch_outputs.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 
 namespace attn::request {
 
 namespace {
-
-class Stopwatch {
- public:
-  /// Seconds since the last call or the construction.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 void announce_zero_vectors(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
   if (findings.zero_queries + findings.zero_keys == 0) return;
@@ -48,8 +33,7 @@ void announce_nan(bool nan_came_out, bool is_explained, const engine::Plan& plan
                   const RunRequest& request, Reporter& reporter) {
   const bool looks_anyway = plan.options.combine == Combine::rows;  // they show a value's NaN nowhere the watch looks
   if (!nan_came_out && !looks_anyway) return;
-  std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
-  if (found.empty()) found = engine::first_visible_nan(plan, inputs.inputs);
+  const std::string found = first_visible_nan(inputs, plan);
   if (!found.empty() && request.nan == NanPolicy::error)
     throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
   if (!found.empty()) reporter.warn(found + ": a NaN that no mask hides; what it reaches is NaN");
@@ -71,18 +55,6 @@ void announce_empty(const analysis::EmptyRows<T>& empty, const engine::Plan& pla
       fmt::format("{}: their output is {} (--empty-rows)", message, plan.options.empty_rows == Policy::nan ? "NaN" : "zero"));
 }
 
-void check_memory(const RunRecord& record) {
-  if (!record.request.max_memory) return;
-  const std::uint64_t allowed = record.request.max_memory->bytes;
-  const Estimate& e = record.estimate;
-  if (e.total_bytes() <= allowed) return;
-  throw Error(
-      Status::memory,
-      fmt::format("this run needs {} ({} inputs, {} working, {} outputs) and --max-memory allows {}", byte_text(e.total_bytes()),
-                  byte_text(e.input_bytes), byte_text(e.working_bytes), byte_text(e.output_bytes), byte_text(allowed)),
-      "to need less: leave out --weights and --scores, attend from fewer queries at a time, or compute in --dtype f32");
-}
-
 /// The request with everything decided that "auto" left open.
 RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, const RunContext& context) {
   RunRecord record{.request = request, .inputs = &inputs, .plan = &plan, .outputs = {}, .estimate = {}, .isa = {}, .seconds = {}};
@@ -97,9 +69,7 @@ RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engi
   }
   r.attention.scale = plan.factor * plan.options.temperature;
   if (r.query_offset.empty() && !plan.query_offset.empty()) r.query_offset = std::to_string(plan.query_offset.front());
-  record.isa = r.engine == EngineChoice::tiled ? engine::selected_isa(r.isa) : "none";
-  if (r.engine == EngineChoice::reference && !r.isa.empty())
-    throw Error(Status::usage, "--isa chooses the vector instructions of the tiled engine; the reference engine has none");
+  record.isa = isa_of(r);
   return record;
 }
 
@@ -175,7 +145,9 @@ void run(const RunRequest& request, const RunContext& context) {
     const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
     context.print(plan_text(record, seconds));
   }
-  check_memory(record);
+  require_memory(
+      record.estimate, request.max_memory, "this run needs",
+      "to need less: leave out --weights and --scores, attend from fewer queries at a time, or compute in --dtype f32");
   if (request.dry_run) return;
 
   // Both are opened before the work starts, so that a missing folder is said now.

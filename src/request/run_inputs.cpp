@@ -1,6 +1,7 @@
 // Reading everything a run request names, and deciding the type it is computed in.
 #include "request/run_inputs.hpp"
 
+#include "engine/findings.hpp"
 #include "request/masks.hpp"
 #include "request/positions.hpp"
 
@@ -199,6 +200,11 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   if (!result.projection) return result;
   for (auto& file : result.projection->files()) result.files.push_back(std::move(file));
   return result;
+}
+
+std::string first_visible_nan(const RunInputs& inputs, const engine::Plan& plan) {
+  const std::string found = inputs.projection ? inputs.projection->first_nan() : std::string();
+  return found.empty() ? engine::first_visible_nan(plan, inputs.inputs) : found;
 }
 
 }  // namespace attn::request

@@ -29,4 +29,7 @@ struct RunInputs {
 /// other and for masks whose meaning must be said, Error(data) and Error(io) as reading does.
 [[nodiscard]] RunInputs read_inputs(const RunRequest& request, Reporter& reporter);
 
+/// Where a NaN that no mask hides stands among what was read, for messages; empty when there is none.
+[[nodiscard]] std::string first_visible_nan(const RunInputs& inputs, const engine::Plan& plan);
+
 }  // namespace attn::request

@@ -5,9 +5,9 @@
 #include "analysis/verify.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
+#include "request/stopwatch.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -180,7 +180,7 @@ const Table<ClaimRequest>& verify_table() {
 }
 
 analysis::Verification verify(const ClaimRequest& request, const RunContext& context) {
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch watch;
   require_claim(request);
   const ClaimRequest r = in_double(request, context);
   if (!r.budget.empty()) (void)analysis::read_budget("--budget", r.budget);
@@ -207,7 +207,7 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
   for (const Claim& claim : claims) verify_unchanged(claim.loaded);
   analysis::Verification result{.budget = budget.name, .verdicts = {}, .empty_queries = empty.count(), .seconds = 0};
   for (const auto& judgement : judgements) result.verdicts.push_back(judgement->verdict());
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = watch.lap();
   return result;
 }
 
