@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conformance/generated_input.hpp"
-#include "tools/process.hpp"
+#include "tools/working_directory.hpp"
 
 #include <filesystem>
 #include <string>
@@ -26,22 +26,14 @@ inline InputSpec spec_of(const nlohmann::json& input) {
 }
 
 /// A folder with the inputs of one case, which is also the working directory.
-class CaseFolder {
+class CaseFolder : public WorkingDirectory {
  public:
   explicit CaseFolder(const nlohmann::json& one) {
-    std::filesystem::current_path(directory_.path());
     for (const auto& [name, input] : one["inputs"].items()) {
       const std::string file = name.ends_with(":x") ? name.substr(0, name.size() - 2) : name;
-      write_input(directory_.path() / file, spec_of(input));
+      write_input(path() / file, spec_of(input));
     }
   }
-  CaseFolder(const CaseFolder&) = delete;
-  CaseFolder& operator=(const CaseFolder&) = delete;
-  ~CaseFolder() { std::filesystem::current_path("/"); }
-  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
-
- private:
-  TemporaryDirectory directory_;
 };
 
 }  // namespace attn::testing

@@ -11,15 +11,17 @@ namespace attn::testing {
 /// one is gone.
 class WorkingDirectory {
  public:
-  WorkingDirectory() { std::filesystem::current_path(fresh_.path()); }
-  explicit WorkingDirectory(const std::filesystem::path& path) { std::filesystem::current_path(path); }
+  WorkingDirectory() { std::filesystem::current_path(path_); }
+  explicit WorkingDirectory(const std::filesystem::path& path) : path_(path) { std::filesystem::current_path(path_); }
   WorkingDirectory(const WorkingDirectory&) = delete;
   WorkingDirectory& operator=(const WorkingDirectory&) = delete;
   ~WorkingDirectory() { std::filesystem::current_path(former_); }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
   std::filesystem::path former_ = std::filesystem::current_path();
   TemporaryDirectory fresh_;
+  std::filesystem::path path_ = fresh_.path();
 };
 
 }  // namespace attn::testing
