@@ -45,6 +45,11 @@ std::size_t strip_length(std::size_t count, std::size_t threads, std::uint64_t b
   return static_cast<std::size_t>(std::clamp<std::uint64_t>(std::min(fair, memory / block_bytes), 1, most));
 }
 
+bool logits_fit(const Dims& dims, std::size_t item_bytes) noexcept {
+  constexpr std::size_t most_bytes = std::size_t{3} << 19U;
+  return (dims.kv_len + kKeys - 1) / kKeys * kKeys <= most_bytes / (kLanes * item_bytes);
+}
+
 std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept {
   constexpr std::size_t most_bytes = std::size_t{4} << 20U;
   const std::size_t most = std::max(most_bytes / (std::max(kLanes, dims.head_dim) * item_bytes), kKeys);

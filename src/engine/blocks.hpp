@@ -59,4 +59,8 @@ inline constexpr std::size_t few_blocks = 4;
 /// rows take no more than about 4 MiB each, since a file is written fastest in long pieces; else a whole number of tiles.
 [[nodiscard]] std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
+/// True where the logits of a block of queries, over all keys, are worth keeping from the pass for the sums to the one for the
+/// pairs: while they fit, with the keys, into the second-level cache, fetching them is faster than computing them again.
+[[nodiscard]] bool logits_fit(const Dims& dims, std::size_t item_bytes) noexcept;
+
 }  // namespace attn::engine

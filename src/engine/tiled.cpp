@@ -20,8 +20,8 @@ const kernels::KernelTable<T>& kernels_for(const std::string& isa) {
 template <class T>
 void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, const Execution& execution) {
   const Dims& d = job.plan.dims;
-  const std::size_t length = strip_length(blocks.count(), execution.threads,
-                                          BlockMemory<T>::bytes(d.head_dim, d.value_dim) + notes_bytes<T>(d, job.needs));
+  const std::uint64_t block_bytes = BlockMemory<T>::bytes(d.head_dim, d.value_dim) + notes_bytes<T>(d, job.needs);
+  const std::size_t length = job.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, block_bytes);
   const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
   for_each_task(d.batch * d.kv_heads * in_head, execution, [&](std::size_t task) {

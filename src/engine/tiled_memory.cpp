@@ -40,6 +40,7 @@ std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Ne
   numbers += copied.keys ? std::max(span, pair_span) * d.head_dim : 0;
   numbers += copied.values && needs.output ? span * d.value_dim : 0;
   numbers += kinds * lanes * pair_span;
+  numbers += needs.weights && logits_fit(d, sizeof(T)) ? (d.kv_len + kKeys - 1) / kKeys * tile : 0;
   const std::uint64_t facts = needs.facts ? lanes * sizeof(RowFacts) : 0;
   const std::uint64_t top = lanes * std::min(needs.top, d.kv_len) * sizeof(KeyWeight);
   return sizeof(TiledScratch<T>) + numbers * sizeof(T) + facts + top + notes_bytes<T>(d, needs);

@@ -142,7 +142,9 @@ void TiledWalk<T>::sums(Sums<T>& sums) {
   const bool few = block_.is_few() && job_.needs.output;
   if (few) begin_few(sums);
   for_each_tile(block_.range(), [&](const Keys& keys) {
-    if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, sums.rows.next, sums.seen)) return;
+    const bool any = logit_tile(keys, job_.settings.normalize == Normalizer::softmin, sums.rows.next, sums.seen);
+    if (keeps_logits()) keep_logits(keys, any);
+    if (!any) return;
     const bool select = job_.needs.output && needs_select(keys);
     if (sums.notes) sums.notes->take_logits(k_, scratch_.tile.get(), keys.count(), block_.lanes(), keys.begin);
     weigh_tile(keys, sums);
@@ -150,6 +152,26 @@ void TiledWalk<T>::sums(Sums<T>& sums) {
     if (job_.needs.output) add_values(keys, select, sums);
   });
   if (few) end_few(sums);
+}
+
+template <class T>
+void TiledWalk<T>::keep_logits(const Keys& keys, bool any) {
+  const std::size_t tile = keys.begin / kKeys;
+  const std::size_t tiles = (job_.plan.dims.kv_len + kKeys - 1) / kKeys;
+  scratch_.kept.reserve(tiles * TiledScratch<T>::kTile);
+  scratch_.has_kept.resize(tiles);
+  scratch_.has_kept[tile] = any ? 1 : 0;
+  if (any) std::copy_n(scratch_.tile.get(), keys.count() * kLanes, scratch_.kept.get() + tile * TiledScratch<T>::kTile);
+}
+
+template <class T>
+T* TiledWalk<T>::logits_again(const Keys& keys) {
+  if (keeps_logits()) {
+    const std::size_t tile = keys.begin / kKeys;
+    return scratch_.has_kept[tile] != 0 ? scratch_.kept.get() + tile * TiledScratch<T>::kTile : nullptr;
+  }
+  const bool any = logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr);
+  return any ? scratch_.tile.get() : nullptr;
 }
 
 template <class T>
@@ -226,14 +248,14 @@ void TiledWalk<T>::open_pairs(const KeyRange& within, PairRows<T>& rows) {
 }
 
 template <class T>
-void TiledWalk<T>::add_pairs(const Keys& keys, const T* divisor, const PairKind& kind) {
+void TiledWalk<T>::add_pairs(const Keys& keys, const T* tile, const T* divisor, const PairKind& kind) {
   PairRows<T>& rows = *kind.rows;
   if (rows.end != keys.begin) {
     hand_out(kind);
     rows.begin = keys.begin;
   }
   T* finished = scratch_.finished.get();
-  k_.store_rows(scratch_.tile.get(), divisor, block_.lanes(), keys.count(), finished);
+  k_.store_rows(tile, divisor, block_.lanes(), keys.count(), finished);
   if (kind.wanted == &Needs::weights) clear_masked(keys);
   T* to = rows.numbers.get() + (keys.begin - rows.begin);
   for (std::size_t lane = 0; lane < block_.lanes(); ++lane)
@@ -266,9 +288,10 @@ void TiledWalk<T>::weights() {
   const PairKind kind{&Needs::weights, &Observer<T>::weights, &scratch_.pairs[0]};
   open_pairs(block_.range(), *kind.rows);
   for_each_tile(block_.range(), [&](const Keys& keys) {
-    if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
-    block_.weigh(scratch_.tile.get(), keys.count(), scratch_);
-    add_pairs(keys, block_.divisor(), kind);
+    T* tile = logits_again(keys);
+    if (tile == nullptr) return;
+    block_.weigh(tile, keys.count(), scratch_);
+    add_pairs(keys, tile, block_.divisor(), kind);
   });
   hand_out(kind);
 }
@@ -295,7 +318,7 @@ void TiledWalk<T>::scores() {
     if (job_.needs.*kind->wanted) open_pairs(all, *kind->rows);
   for_each_tile(all, [&](const Keys& keys) {
     const auto add = [&](const PairKind& kind) {
-      if (job_.needs.*kind.wanted) add_pairs(keys, scratch_.ones, kind);
+      if (job_.needs.*kind.wanted) add_pairs(keys, scratch_.tile.get(), scratch_.ones, kind);
     };
     score_stages(
         keys, [&] { add(raw); }, [&] { add(capped); }, [&] { add(masked); });

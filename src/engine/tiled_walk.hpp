@@ -64,6 +64,12 @@ class TiledWalk {
   bool load_keep(const Keys& keys);
   /// Logits of the tile (negated for softmin when `negate`). False when masks hide all of it.
   bool logit_tile(const Keys& keys, bool negate, T* maximum, T* seen);
+  /// Logits of a few lanes cost little to compute and as much to keep as those of many.
+  [[nodiscard]] bool keeps_logits() const noexcept { return job_.keeps_logits() && !block_.is_few(); }
+  /// Keeps the logits in the tile at hand, or that there are none, for weights().
+  void keep_logits(const Keys& keys, bool any);
+  /// The tile's logits as sums() saw them, or computed again: where they are, or null when masks hide all of it.
+  [[nodiscard]] T* logits_again(const Keys& keys);
   void apply_bias_and_interval(const Keys& keys, bool biased, kernels::LogitStage<T> stage, T* maximum, T* seen);
   /// Logits to weights, up to the divisor; `sums` grow.
   void weigh_tile(const Keys& keys, Sums<T>& sums);
@@ -82,7 +88,7 @@ class TiledWalk {
   /// Makes room for the pairs of all keys of `within` that this span holds.
   void open_pairs(const KeyRange& within, PairRows<T>& rows);
   /// Adds the tile, each lane divided by its divisor, to the pairs; hands out first what does not lie just before it.
-  void add_pairs(const Keys& keys, const T* divisor, const PairKind& kind);
+  void add_pairs(const Keys& keys, const T* tile, const T* divisor, const PairKind& kind);
   void hand_out(const PairKind& kind);
 
   const TiledJob<T>& job_;

@@ -132,6 +132,8 @@ struct TiledScratch {
   AlignedArray<T> bias;                ///< [kKeys][kLanes]
   AlignedArray<T> visible;             ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
   AlignedArray<T> finished;            ///< [lanes][keys of a tile], reserved when pairs are handed out
+  AlignedArray<T> kept;                ///< [tiles][kKeys][kLanes], logits of all keys, where they are kept for the weights
+  std::vector<std::uint8_t> has_kept;  ///< [tiles]: 0 where masks hide the tile
   PairRows<T> pairs[3];                ///< those of weights; or of raw, capped and masked scores
   Sums<T> part;                        ///< the sums over one span
   std::vector<RowFacts> facts;         ///< [lanes], finished
