@@ -3,7 +3,9 @@
 
 #include "request/claim_scenes.hpp"
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include <doctest/doctest.h>
@@ -29,6 +31,11 @@ void change(const std::string& name, std::size_t index, Change change) {
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = array.at_flat(i);
   values[index] = change(values[index]);
   write_input(name, "float32", array.shape(), values);
+}
+
+float rounded_to_bfloat16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  return std::bit_cast<float>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) & 0xFFFF0000U);
 }
 
 const Words kClaims{"--claim", "y.npy", "--claim-weights", "w.npy", "--claim-lse", "l.npy"};
@@ -181,6 +188,54 @@ TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both
     if (name != "softmax1" && !name.starts_with("layer-"))
       CHECK(verify(joined(arguments, {"--budget", "bf16"})).holds() == is_right);
   }
+}
+
+TEST_CASE("PyTorch's bfloat16 outputs hold where they are what was asked for, and each wrong convention is found in bfloat16") {
+  const Place place(kConventions);
+  std::size_t wrong = 0;
+  for (const Json& item : Json::parse(read_file("bfloat16_cases.json"))) {
+    const auto name = item["name"].get<std::string>();
+    CAPTURE(name);
+    const auto result = verify(joined(item["arguments"].get<Words>(), {"--claim", "bfloat16.safetensors:" + name}));
+    CHECK(result.budget == "bf16");
+    CHECK(result.holds() == item["is_right"].get<bool>());
+    if (!item["is_right"].get<bool>()) ++wrong;
+  }
+  CHECK(wrong == 14);
+}
+
+TEST_CASE("a softmax over the queries is found in bfloat16 where 512 keys leave little of each") {
+  const Place place;
+  constexpr std::size_t n = 512;
+  constexpr std::size_t d = 64;
+  constexpr double scale = 0.125;
+  const auto input = [](const char* name, std::uint64_t seed) {
+    auto numbers = generate({.dtype = "float32", .shape = {n, d}, .seed = seed, .amplitude = 1.85});
+    for (double& x : numbers) x = static_cast<double>(rounded_to_bfloat16(static_cast<float>(x)));
+    write_input(name, "float32", {n, d}, numbers);
+    return numbers;
+  };
+  const std::vector<double> q = input("q.npy", 91);
+  const std::vector<double> k = input("k.npy", 92);
+  const std::vector<double> v = input("v.npy", 93);
+  std::vector<double> weights(n * n);
+  std::vector<double> sums(n, 0.0);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j) {
+      double score = 0;
+      for (std::size_t c = 0; c < d; ++c) score += q[i * d + c] * k[j * d + c];
+      sums[j] += weights[i * n + j] = std::exp(scale * score);
+    }
+  std::vector<double> y(n * d, 0.0);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      for (std::size_t c = 0; c < d; ++c) y[i * d + c] += weights[i * n + j] / sums[j] * v[j * d + c];
+  for (double& x : y) x = static_cast<double>(static_cast<float>(x));
+  write_input("y.npy", "float32", {n, d}, y);
+  const Words words{"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "--budget", "bf16", "--claim"};
+  CHECK(verify(joined(words, {"y.npy"})).verdicts[0].worst.ratio() > 1.2);
+  (void)run_inside({"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "-o", "right.npy"});
+  CHECK(verify(joined(words, {"right.npy"})).holds());
 }
 
 TEST_CASE("a layer of a real model holds through its projections, and one wrong number in it is found") {
