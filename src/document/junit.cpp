@@ -9,30 +9,44 @@ namespace attn::document {
 
 namespace {
 
-/// Text between tags or in quotes. Characters that XML 1.0 has no notation for become "?".
+/// Length of the character of XML 1.0 that begins at `at`, in bytes of UTF-8; 0 where there is none.
+std::size_t character_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(text[i])); };
+  const unsigned first = byte(at);
+  if (first < 0x80) return first >= 0x20 || first == '\n' || first == '\t' ? 1 : 0;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || at + length > text.size()) return 0;
+  unsigned point = first & (0xFFU >> (length + 1));
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xC0U) != 0x80) return 0;
+    point = point << 6U | (byte(at + i) & 0x3FU);
+  }
+  const unsigned least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
+  const bool surrogate = point >= 0xD800 && point < 0xE000;
+  return point < least || point > 0x10FFFF || surrogate || point == 0xFFFE || point == 0xFFFF ? 0 : length;
+}
+
+/// Text between tags or in quotes. What is no character of XML 1.0 becomes "?".
 std::string escaped(std::string_view text) {
   std::string result;
-  for (const char c : text) {
-    const bool allowed = static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t';
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\n':
-        result += "&#10;";
-        break;
-      default:
-        result += allowed ? c : '?';
-    }
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = character_length(text, at);
+    const std::string_view character = text.substr(at, std::max<std::size_t>(length, 1));
+    at += character.size();
+    if (length == 0)
+      result += '?';
+    else if (character == "&")
+      result += "&amp;";
+    else if (character == "<")
+      result += "&lt;";
+    else if (character == ">")
+      result += "&gt;";
+    else if (character == "\"")
+      result += "&quot;";
+    else if (character == "\n")
+      result += "&#10;";
+    else
+      result += character;
   }
   return result;
 }

@@ -143,4 +143,37 @@ TEST_CASE("JUnit XML says what is wrong in characters that it may hold") {
   CHECK(xml.find("tests=\"2\" failures=\"1\" errors=\"1\"") != std::string::npos);
   CHECK(xml.find("&lt;&amp;&quot;&gt;") != std::string::npos);
   CHECK(xml.find('\x01') == std::string::npos);
+  // Bytes that are no UTF-8: alone, cut short, too long a form, a surrogate, U+FFFE, beyond the last character.
+  for (const char* bytes : {"\xff", "\xe2\x82", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xef\xbf\xbe", "\xf4\x90\x80\x80"}) {
+    const DocumentResult broken = scene.run(std::string("```console\n$ attn say 1\n(") + bytes + ")\n```\n");
+    const std::string text = reproduced_junit(std::span(&broken, 1));
+    CHECK(text.find(bytes) == std::string::npos);
+    CHECK(text.find("printed '(?") != std::string::npos);
+  }
+  for (const char* character : {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"}) {
+    const DocumentResult whole = scene.run(std::string("```console\n$ attn say 1\n(") + character + ")\n```\n");
+    CHECK(reproduced_junit(std::span(&whole, 1)).find(std::string("printed '(") + character + ")'") != std::string::npos);
+  }
+}
+
+TEST_CASE("documents write in their scratch folder only") {
+  Scene scene;
+  CHECK(scene.verdict("$ attn say 1 > there.csv && attn cat there.csv\n1\n") == Verdict::holds);
+  for (const char* place : {"../x", "below/x", "below/../x", "/nonexistent-x", "..", "below/..", "nowhere/x", "below"}) {
+    CAPTURE(place);
+    CHECK(scene.verdict(std::string("$ attn say 1 > ") + place + "\n") == Verdict::does_not_run);
+  }
+  for (const char* name : {"below/deep.csv", "below/new.csv", "below/new/x.csv", "below"}) {
+    CAPTURE(name);
+    CHECK_THROWS_AS((void)scene.run(std::string("```csv file=") + name + "\n1\n```\n```console\n$ attn say 1\n1\n```\n"),
+                    attn::Error);
+  }
+  CHECK(read_text(scene.folder.path() / "docs" / "there.csv") == "5\n");
+  CHECK(read_text(scene.folder.path() / "docs" / "below" / "deep.csv") == "7\n");
+  CHECK(entries(scene.folder.path() / "docs" / "below") == 1);
+  CHECK(entries(scene.folder.path()) == 2);
+  CHECK_FALSE(lies_below("..", "."));
+  CHECK(lies_below("x", "."));
+  CHECK(lies_below(scene.folder.path() / "docs" / "below" / ".." / "x", scene.folder.path() / "docs"));
+  CHECK_FALSE(lies_below(scene.folder.path() / "docs-x" / "x", scene.folder.path() / "docs"));
 }
