@@ -2,32 +2,15 @@
 #include "request/explain.hpp"
 
 #include "cli/commands.hpp"
-#include "cli/interrupt.hpp"
+#include "cli/run_context.hpp"
 
 namespace attn::cli {
 
 namespace {
 
 Status execute(const request::ExplainRequest& r, Console& console) {
-  const Interrupt interrupt;
-  const request::RunContext context{.reporter = console,
-                                    .print = [&](std::string_view text) { console.print(text); },
-                                    .progress = {},
-                                    .cancelled = interrupt.flag(),
-                                    .cores = usable_cores()};
-  const request::Explanation explanation = request::explain(r, context);
-  switch (r.to) {
-    case request::ExplainFormat::text:
-      console.print(request::explanation_text(explanation));
-      break;
-    case request::ExplainFormat::markdown:
-      console.print(request::explanation_markdown(explanation));
-      break;
-    case request::ExplainFormat::latex:
-      console.print(request::explanation_latex(explanation));
-      break;
-  }
-  return Status::ok;
+  return run_in_context(
+      console, [&](const request::RunContext& context) { request::write_explanation(r, request::explain(r, context), context); });
 }
 
 }  // namespace

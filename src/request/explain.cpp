@@ -151,6 +151,8 @@ const Table<ExplainRequest>& explain_table() {
     std::erase_if(rows, [](const Row<R>& row) {
       return row.option.name == "dry-run" || row.option.name == "max-memory" || row.option.name == "report";
     });
+    std::ranges::find(rows, "output", [](const Row<R>& row) { return row.option.name; })->option.help =
+        "where the explanation goes; - is standard output, none drops it";
     return rows;
   }();
   return table;
@@ -169,6 +171,8 @@ Explanation explain(const ExplainRequest& request, const RunContext& context) {
   const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
   if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
   refuse_nan(r, inputs, plan);
+  const std::string nan = first_visible_nan(inputs, plan);
+  if (!nan.empty()) context.reporter.warn(nan + ": a NaN that no mask hides; what it reaches is NaN");
   engine::Findings findings;
   const engine::Operands<double> operands = engine::prepare<double>(plan, inputs.inputs, findings);
   const analysis::HidingRules rules(plan, inputs.inputs);
@@ -195,6 +199,17 @@ Explanation explain(const ExplainRequest& request, const RunContext& context) {
     }
   if (inputs.projection) result.steps.push_back(projected_step(x, heads, r.attention.residual, execution, arithmetic_of(r)));
   return result;
+}
+
+void write_explanation(const ExplainRequest& r, const Explanation& explanation, const RunContext& context) {
+  if (r.output == "none") return;
+  const std::string text = r.to == ExplainFormat::latex      ? explanation_latex(explanation)
+                           : r.to == ExplainFormat::markdown ? explanation_markdown(explanation)
+                                                             : explanation_text(explanation);
+  if (r.output == "-") return context.print(text);
+  Outputs file(context.temporary_folder);
+  file.add_text({.path = r.output, .selector = {}}, [&](Outputs::TextSink& sink) { sink.write(text); });
+  file.commit();
 }
 
 }  // namespace attn::request

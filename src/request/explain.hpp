@@ -49,6 +49,9 @@ struct Explanation {
 /// --combine rows, and for an --at that names no pair.
 [[nodiscard]] Explanation explain(const ExplainRequest& request, const RunContext& context);
 
+/// Shows it in the format and at the place that were asked for. Throws Error(io) when it cannot be written.
+void write_explanation(const ExplainRequest& request, const Explanation& explanation, const RunContext& context);
+
 [[nodiscard]] std::string explanation_text(const Explanation& explanation);
 [[nodiscard]] std::string explanation_markdown(const Explanation& explanation);
 /// A fragment for a document that has the package amsmath.

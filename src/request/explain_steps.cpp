@@ -194,7 +194,7 @@ class Steps {
       const double sign = kind == Normalizer::softmin ? -1 : 1;
       double largest = kind == Normalizer::softmax1 ? 0.0 : kHidden;
       for (const double l : trace_.logits.row(i))
-        if (l != kHidden) largest = std::max(largest, sign * l);
+        if (l != kHidden && !std::isnan(largest) && !(sign * l <= largest)) largest = sign * l;  // once NaN, always NaN
       double sum = kind == Normalizer::softmax1 ? std::exp(-largest) : 0.0;
       for (const double l : trace_.logits.row(i))
         if (l != kHidden) sum += std::exp(sign * l - largest);

@@ -137,8 +137,9 @@ check("003", printed, head + " --weights - -o none", softmax(q @ k.T / 2, 0), Tr
 kept = numbers(data["kept.csv"])
 check("003", printed, head + " --mask kept.csv --mask-type keep --dtype f64", softmax(np.where(kept == 0, -1e9, q @ k.T / 2)) @ v)
 s = unit(numbers(data["sentences.csv"][1:]))
-command = "attn cosine sentences.csv --temperature 0.3 --weights - -o none | attn run - --scale 0 | attn convert - - --rows 0"
-check("003", printed, command, softmax(s @ s.T / 0.3).mean(0))
+w = softmax(s @ s.T / 0.3)
+facts = [[0, 0, j, w[:, j].sum(), w[:, j].max(), w[:, j].argmax()] for j in range(len(w))]
+check("003", printed, "attn stats sentences.csv --score cosine --temperature 0.3 --per column", facts)
 
 # 004
 data, printed = read("004.md")
