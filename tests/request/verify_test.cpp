@@ -191,7 +191,7 @@ TEST_CASE("bfloat16 is not within float32, and each deviation is outside of both
 }
 
 TEST_CASE("PyTorch's bfloat16 outputs hold where they are what was asked for, and each wrong convention is found in bfloat16") {
-  const Place place(kConventions);
+  const WorkingDirectory place(kConventions);
   std::size_t wrong = 0;
   for (const Json& item : Json::parse(read_file("bfloat16_cases.json"))) {
     const auto name = item["name"].get<std::string>();
@@ -205,7 +205,7 @@ TEST_CASE("PyTorch's bfloat16 outputs hold where they are what was asked for, an
 }
 
 TEST_CASE("a softmax over the queries is found in bfloat16 where 512 keys leave little of each") {
-  const Place place;
+  const WorkingDirectory place;
   constexpr std::size_t n = 512;
   constexpr std::size_t d = 64;
   constexpr double scale = 0.125;
