@@ -9,10 +9,11 @@ namespace attn::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
-      run_command(),     cosine_command(),      dot_command(),    scaled_command(),   multihead_command(), layer_command(),
-      stats_command(),   topk_command(),        verify_command(), identify_command(), explain_command(),   reproduce_command(),
+      run_command(),     cosine_command(),      dot_command(),   scaled_command(), multihead_command(),
+      layer_command(),   stats_command(),       topk_command(),  verify_command(), identify_command(),
+      explain_command(), reproduce_command(),   sweep_command(),
 
-      convert_command(), info_command(),        gen_command(),    mask_command(),     compare_command(),
+      convert_command(), info_command(),        gen_command(),   mask_command(),   compare_command(),
 
       bench_command(),
 

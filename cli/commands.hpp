@@ -13,6 +13,7 @@ namespace attn::cli {
 [[nodiscard]] Command layer_command();
 [[nodiscard]] Command stats_command();
 [[nodiscard]] Command topk_command();
+[[nodiscard]] Command sweep_command();
 [[nodiscard]] Command convert_command();
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();

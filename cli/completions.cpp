@@ -27,13 +27,7 @@ ValueKind value_kind(const Option& option) {
   if (option.is_switch()) return ValueKind::none;
   if (option.metavar == "COMMAND") return ValueKind::commands;
   if (!option.choices.empty()) return ValueKind::choices;
-  // "F", "LIST|F", "N|F|end"
-  for (std::size_t begin = 0; begin <= option.metavar.size();) {
-    const std::size_t end = std::min(option.metavar.find('|', begin), option.metavar.size());
-    if (option.metavar.substr(begin, end - begin) == "F") return ValueKind::files;
-    begin = end + 1;
-  }
-  return ValueKind::anything;
+  return option.is_file() ? ValueKind::files : ValueKind::anything;
 }
 
 namespace {

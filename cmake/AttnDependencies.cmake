@@ -8,6 +8,10 @@ find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 find_package(AttnLibcsv REQUIRED)
+# SHA-256, for the ledgers of sweeps (docs/decisions/0010-ledgers-of-sweeps.md).
+pkg_check_modules(nettle REQUIRED IMPORTED_TARGET nettle)
+# Headers only.
+find_path(ATTN_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
 
 # fast_float is headers only.
 find_path(ATTN_FAST_FLOAT_INCLUDE fast_float/fast_float.h REQUIRED)

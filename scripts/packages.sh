@@ -3,7 +3,7 @@
 
 # To build the program and its tests.
 build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev libfmt-dev nlohmann-json3-dev libhwy-dev libtbb-dev
-  zlib1g-dev libcsv-dev libfast-float-dev libopenblas-dev doctest-dev"
+  zlib1g-dev libcsv-dev libfast-float-dev libopenblas-dev nettle-dev libtomlplusplus-dev doctest-dev"
 # To build again faster.
 test_packages="ccache"
 # To measure single kernels (-DATTN_BENCH=ON).

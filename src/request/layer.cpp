@@ -122,6 +122,9 @@ void compute(const LayerRecord& record, const LayerInputs& in, const RunContext&
   if (output != nullptr) std::ranges::transform(rows.values<T>(), output, to_output);
   if (flow != nullptr) std::ranges::transform(rollout.flow(), flow, to_output);
   announce_nan(rows, in, record.request, context.reporter);
+  const OutputPlan* planned = find_output(record, "output");
+  if (context.guest != nullptr && planned != nullptr)
+    context.guest->output(Array(dtype_of<D>, planned->shape, nullptr, reinterpret_cast<const std::byte*>(output)));
 }
 
 void compute_as_decided(const LayerRecord& record, const LayerInputs& in, const RunContext& context, Workspace& workspace,
@@ -140,7 +143,7 @@ void compute_as_decided(const LayerRecord& record, const LayerInputs& in, const 
 void run_layers(const LayerRequest& request, const RunContext& context) {
   Stopwatch total;
   Stopwatch watch;
-  const LayerInputs in = read_layer_inputs(request, context.reporter);
+  const LayerInputs in = read_layer_inputs(request, context.reporter, context.shared);
   LayerRecord record = resolve(request, in, context);
   const bool is_tiled = record.request.run.engine == EngineChoice::tiled;
   Workspace workspace(is_tiled ? in.compute : DType::f64);
@@ -148,7 +151,10 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
   if (request.run.dry_run) {
     const double seconds =
         expected_seconds(record.plan.first, record.plan.estimate.flops, workspace.type(), is_tiled, record.request.run.threads);
-    context.print(layer_plan_text(record, seconds));
+    if (context.guest != nullptr)
+      context.guest->planned(record.plan.estimate.total_bytes(), seconds);
+    else
+      context.print(layer_plan_text(record, seconds));
   }
   require_memory(record.plan.estimate, request.run.max_memory, "these layers need",
                  "to need less: leave out --weights and --scores, or compute in --dtype f32");

@@ -54,24 +54,24 @@ RunRequest memory_request(const LayerRequest& request, DType compute) {
 }
 
 /// Reads rows and memory in the type that all files together decide.
-void read_rows(const LayerRequest& request, DType compute, LayerInputs& in, Reporter& reporter) {
+void read_rows(const LayerRequest& request, DType compute, LayerInputs& in, Reporter& reporter, SharedInputs* shared) {
   const bool decides = request.run.dtype == ComputeType::automatic;
   const auto is_stream = [](const std::string& file) { return FileName::parse(file).is_standard_stream(); };
   // A stream is read last, when the type of text numbers is known.
   const bool memory_first = !request.memory.empty() && is_stream(request.run.input);
   if (memory_first) {
-    in.memory = read_inputs(memory_request(request, compute), reporter);
+    in.memory = read_inputs(memory_request(request, compute), reporter, shared);
     if (decides && in.memory->compute == DType::f64) compute = DType::f64;
   }
-  in.x = read_inputs(rows_request(request, compute), reporter);
+  in.x = read_inputs(rows_request(request, compute), reporter, shared);
   if (decides && in.x.compute == DType::f64) compute = DType::f64;
   if (!request.memory.empty() && !memory_first) {
-    in.memory = read_inputs(memory_request(request, compute), reporter);
+    in.memory = read_inputs(memory_request(request, compute), reporter, shared);
     if (decides && in.memory->compute == DType::f64 && in.x.compute == DType::f32)
-      in.x = read_inputs(rows_request(request, DType::f64), reporter);
+      in.x = read_inputs(rows_request(request, DType::f64), reporter, shared);
   }
   if (in.memory && decides && in.x.compute == DType::f64 && in.memory->compute == DType::f32)
-    in.memory = read_inputs(memory_request(request, DType::f64), reporter);
+    in.memory = read_inputs(memory_request(request, DType::f64), reporter, shared);
   in.compute = in.x.compute;
 }
 
@@ -220,13 +220,13 @@ std::string StackedLayer::summary() const {
                      positions_text(self));
 }
 
-LayerInputs read_layer_inputs(const LayerRequest& request, Reporter& reporter) {
+LayerInputs read_layer_inputs(const LayerRequest& request, Reporter& reporter, SharedInputs* shared) {
   check_layer_arguments(request);
   LayerInputs in;
   read_parameters(request, in, reporter);
   check_memory_is_used(request, in);
   const bool doubles = request.run.dtype == ComputeType::automatic && holds_double(in);
-  read_rows(request, doubles ? DType::f64 : DType::f32, in, reporter);
+  read_rows(request, doubles ? DType::f64 : DType::f32, in, reporter, shared);
   in.x.inputs.query.name = "rows " + request.run.input;
   check_rows(in.x.inputs.query, in.width(), "rows", in.parameter_file);
   in.x.inputs.key = in.x.inputs.value = in.x.inputs.query;

@@ -45,6 +45,6 @@ struct LayerInputs {
 
 /// Reads all files of the request. Throws Error(usage) for arguments that contradict each other, Error(data) for parameters that
 /// do not fit the rows, and what reading and recognizing throw.
-[[nodiscard]] LayerInputs read_layer_inputs(const LayerRequest& request, Reporter& reporter);
+[[nodiscard]] LayerInputs read_layer_inputs(const LayerRequest& request, Reporter& reporter, SharedInputs* shared = nullptr);
 
 }  // namespace attn::request

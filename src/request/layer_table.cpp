@@ -63,15 +63,17 @@ void add_own(Table<L>& t) {
                       .group = kLayer,
                       .help = "rows of the memory that exist in each batch entry; the rest is padding"},
                      [](auto& s) -> auto& { return s.memory_lengths; }));
-  t.push_back(row<L>({.name = "cross-weights", .metavar = "F", .group = kLayer, .help = "the weights of the cross-attention"},
-                     [](auto& s) -> auto& { return s.cross_weights; }));
+  t.push_back(row<L>(
+      {.name = "cross-weights", .metavar = "F", .group = kLayer, .help = "the weights of the cross-attention", .writes = true},
+      [](auto& s) -> auto& { return s.cross_weights; }));
   t.push_back(
       row<L>({.name = "rollout",
               .metavar = "F",
               .group = kLayer,
               .help = "where each row that comes out comes from, through all layers: [length, length]",
               .details = "Attention rollout (Abnar and Zuidema 2020): the product over the layers of (A + 1) / 2, where A is "
-                         "the mean of the weights over the heads, with rows scaled to sum 1."},
+                         "the mean of the weights over the heads, with rows scaled to sum 1.",
+              .writes = true},
              [](auto& s) -> auto& { return s.rollout; }));
 }
 

@@ -62,6 +62,7 @@ void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, 
 /// The same tables, of weights that are there.
 void look_at_weights(const LookRequest& r, const RunContext& context) {
   require_nothing_else(r);
+  if (r.dry_run) throw Error(Status::usage, "--dry-run plans attention, and --from-weights computes none");
   check_watch(r.watch);
   const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
   require_numbers(loaded, r.reading);

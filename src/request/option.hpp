@@ -27,10 +27,15 @@ struct Option {
   std::string details = {};               ///< more sentences for the man page and the reference; may be empty
   bool positional = false;                ///< an argument instead of a flag
   bool repeated = false;                  ///< may be given several times
+  bool writes = false;                    ///< the file it names is written
   std::vector<std::string> choices = {};  ///< filled by the row for enumerations
   std::string fallback = {};              ///< the default as text; filled by the table
 
   [[nodiscard]] bool is_switch() const noexcept { return metavar.empty() && choices.empty(); }
+  /// Its value is, or may be, the name of a file: "F", "LIST|F", "N|F|end".
+  [[nodiscard]] bool is_file() const noexcept {
+    return choices.empty() && ("|" + metavar + "|").find("|F|") != std::string::npos;
+  }
 };
 
 /// The value of an option as reports and sweeps carry it; monostate is "not given".

@@ -84,7 +84,13 @@ std::string Projection::summary() const {
       set.has_bias() ? "with biases" : "without biases");
 }
 
-void Projection::take_over(engine::Inputs& inputs, DType computed_in) {
+void Projection::take_over(engine::Inputs& inputs, DType computed_in, const RunRequest& request, SharedInputs* shared) {
+  // A name and how it is read stand for the rows: what is shared does not change while runs share it.
+  const auto key = [&](const char* role, const engine::NamedArray& input, const Shape& shape) {
+    return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", role, input.name, to_string(shape), file_, parameters_.set.prefix,
+                       dtype_name(computed_in), static_cast<int>(arithmetic_of(request))) +
+           reading_key({}, request.reading.options(computed_in));
+  };
   const auto take = [&](const char* role, engine::NamedArray& input, const model::Linear& linear) {
     const Shape& shape = input.array.shape();
     if (shape.size() > 3)
@@ -97,7 +103,10 @@ void Projection::take_over(engine::Inputs& inputs, DType computed_in) {
                                             to_string(shape), width, role, linear.weight.in, file_));
     Shape projected = shape;
     projected.back() = linear.weight.out;
-    sides_.push_back({.role = role, .linear = &linear, .rows = input, .projected = Array(computed_in, projected)});
+    sides_.push_back({.role = role, .linear = &linear, .rows = input, .projected = {}});
+    Side& side = sides_.back();
+    if (shared != nullptr) side.shared = shared->rows(key(role, input, projected), computed_in, projected);
+    side.projected = side.shared ? side.shared->array() : Array(computed_in, projected);
     input = {sides_.back().projected, "projected " + input.name};
   };
   take("query", inputs.query, parameters_.query);
@@ -111,12 +120,18 @@ void Projection::take_over(engine::Inputs& inputs, DType computed_in) {
 
 void Projection::project(const engine::Execution& execution, model::Arithmetic arithmetic) {
   for (Side& side : sides_) {
-    if (side.projected.dtype() == DType::f64)
-      model::apply_linear(*side.linear, side.rows.array, side.rows.name, side.projected.mutable_values<double>().data(),
-                          arithmetic, execution);
+    const auto fill = [&](Array& to) {
+      if (to.dtype() == DType::f64)
+        model::apply_linear(*side.linear, side.rows.array, side.rows.name, to.mutable_values<double>().data(), arithmetic,
+                            execution);
+      else
+        model::apply_linear(*side.linear, side.rows.array, side.rows.name, to.mutable_values<float>().data(), arithmetic,
+                            execution);
+    };
+    if (side.shared)
+      side.shared->fill(fill);
     else
-      model::apply_linear(*side.linear, side.rows.array, side.rows.name, side.projected.mutable_values<float>().data(),
-                          arithmetic, execution);
+      fill(side.projected);
   }
 }
 

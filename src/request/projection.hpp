@@ -5,6 +5,7 @@
 #include "engine/inputs.hpp"
 #include "model/attention_parameters.hpp"
 #include "request/run_request.hpp"
+#include "request/shared_inputs.hpp"
 
 #include <attn/io.hpp>
 
@@ -36,7 +37,8 @@ class Projection {
 
   /// Puts arrays of the projected shapes in the place of query, key and value: zeros of `computed_in` until project() is called.
   /// Throws Error(usage) for inputs that have heads already, Error(data) for widths that the parameters do not take.
-  void take_over(engine::Inputs& inputs, DType computed_in);
+  /// Rows that another run of `shared` projects from the same files are the same rows.
+  void take_over(engine::Inputs& inputs, DType computed_in, const RunRequest& request, SharedInputs* shared = nullptr);
   /// Fills the arrays of take_over(). To be called once, before the engine prepares its operands.
   void project(const engine::Execution& execution, model::Arithmetic arithmetic);
 
@@ -62,6 +64,7 @@ class Projection {
     const model::Linear* linear = nullptr;
     engine::NamedArray rows;  ///< as they came in
     Array projected;
+    std::shared_ptr<SharedInputs::Rows> shared = nullptr;  ///< whose array `projected` is
   };
   [[nodiscard]] std::size_t output_rows() const;
 

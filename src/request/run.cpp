@@ -96,6 +96,9 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
     return std::ranges::find(record.outputs, role, &OutputPlan::role) != record.outputs.end();
   };
   const bool sums_rows = plan.options.combine == Combine::sum;
+  if (context.guest != nullptr) {
+    if (engine::Observer<T>* guest = context.guest->watch(plan, T{})) observers.push_back(guest);
+  }
   analysis::NanWatch<T> nan(plan, writes("output") && sums_rows);
   if (writes("output") || writes("weights") || writes("scores") || writes("lse")) observers.push_back(&nan);
   execution.progress = context.progress;
@@ -110,6 +113,10 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   const bool asked_for_nan = plan.options.zero_vectors == Policy::nan && findings.zero_queries + findings.zero_keys > 0;
   announce_nan(nan.seen() || watched.saw_nan(), asked_for_nan, plan, inputs, record.request, context.reporter);
   announce_empty(empty, plan, context.reporter);
+  if (context.guest != nullptr && outputs.output() != nullptr) {
+    const auto planned = std::ranges::find(record.outputs, "output", &OutputPlan::role);
+    context.guest->output(Array(dtype_of<D>, planned->shape, nullptr, reinterpret_cast<const std::byte*>(outputs.output())));
+  }
 }
 
 void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const RunContext& context, Outputs& files,
@@ -130,7 +137,7 @@ void run(const RunRequest& request, const RunContext& context) {
   Stopwatch total;
   Stopwatch watch;
   check_watch(request.watch);
-  const RunInputs inputs = read_inputs(request, context.reporter);
+  const RunInputs inputs = read_inputs(request, context.reporter, context.shared);
   const double read_seconds = watch.lap();
   const bool is_reference = request.engine == EngineChoice::reference;
   const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, is_reference ? DType::f64 : inputs.compute);
@@ -143,7 +150,10 @@ void run(const RunRequest& request, const RunContext& context) {
                              needs_of(record.outputs, record.request));
   if (request.dry_run) {
     const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
-    context.print(plan_text(record, seconds));
+    if (context.guest != nullptr)
+      context.guest->planned(record.estimate.total_bytes(), seconds);
+    else
+      context.print(plan_text(record, seconds));
   }
   require_memory(
       record.estimate, request.max_memory, "this run needs",

@@ -1,7 +1,9 @@
 // One run from files to files: read, plan, attend, write, report.
 #pragma once
 
+#include "request/run_guest.hpp"
 #include "request/run_request.hpp"
+#include "request/shared_inputs.hpp"
 
 #include <atomic>
 #include <functional>
@@ -19,6 +21,8 @@ struct RunContext {
   std::function<void()> writing = {};     ///< called when computing is over and outputs are about to be written; may be empty
   std::size_t cores = 1;                  ///< what --threads 0 means
   std::string temporary_folder = "/tmp";  ///< for large arrays on their way to standard output
+  SharedInputs* shared = nullptr;         ///< what other runs have read or projected already
+  RunGuest* guest = nullptr;
 };
 
 /// Throws what reading, planning and writing throw; leaves complete files or none.

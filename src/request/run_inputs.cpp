@@ -18,8 +18,8 @@ namespace {
 class InputFiles {
  public:
   /// `holds_double`: a file that is not among these does.
-  InputFiles(const RunRequest& request, Reporter& reporter, bool holds_double = false)
-      : request_(request), reporter_(reporter), holds_double_(holds_double) {}
+  InputFiles(const RunRequest& request, Reporter& reporter, SharedInputs* shared, bool holds_double = false)
+      : request_(request), reporter_(reporter), shared_(shared), holds_double_(holds_double) {}
 
   /// Registers a file under its role; empty text is "not given". Main inputs obey --from.
   void want(const std::string& role, const std::string& text, bool main_input) {
@@ -67,7 +67,7 @@ class InputFiles {
   Loaded load(const Wanted& w, DType type) {
     ReadOptions options = request_.reading.options(type);
     if (!w.main_input) options.from.reset();
-    return read_array(FileName::parse(w.text), options, reporter_);
+    return read_shared(FileName::parse(w.text), options, reporter_, shared_);
   }
 
   void read(Wanted& w, DType type) {
@@ -83,6 +83,7 @@ class InputFiles {
 
   const RunRequest& request_;
   Reporter& reporter_;
+  SharedInputs* shared_;
   std::vector<Wanted> wanted_;
   bool holds_double_;
 };
@@ -138,25 +139,25 @@ void read_ids(const RunRequest& r, bool self_attention, Reporter& reporter, RunI
 }
 
 /// From here on the engine's inputs are the projected ones, and the residual is added behind the output projection.
-void use_projection(const RunRequest& r, RunInputs& result) {
+void use_projection(const RunRequest& r, SharedInputs* shared, RunInputs& result) {
   const auto& config = result.projection->config();
   if (!r.rope_base && config && config->rope_base) result.options.rope_base = *config->rope_base;
   if (!r.rope_scaling && config && r.attention.rope != RopePairing::none)
     result.options.rope_scaling = model::usable_scaling(*config).value_or(RopeScaling{});
   result.options.residual = false;
-  result.projection->take_over(result.inputs, r.engine == EngineChoice::reference ? DType::f64 : result.compute);
+  result.projection->take_over(result.inputs, r.engine == EngineChoice::reference ? DType::f64 : result.compute, r, shared);
 }
 
 }  // namespace
 
-RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
+RunInputs read_inputs(const RunRequest& r, Reporter& reporter, SharedInputs* shared) {
   check_arguments(r);
   const std::string query = r.input.empty() ? r.query : r.input;
   const std::string key = r.key.empty() ? query : r.key;
   const std::string value = r.value.empty() ? key : r.value;
   RunInputs result;
   if (!r.params.empty()) result.projection = std::make_shared<Projection>(r, reporter);
-  InputFiles files(r, reporter, result.projection && result.projection->holds_double());
+  InputFiles files(r, reporter, shared, result.projection && result.projection->holds_double());
   files.want("query", query, true);
   files.want("key", key, true);
   files.want("value", value, true);
@@ -166,7 +167,7 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   files.want("bias", r.bias, false);
 
   result.compute = files.read_all();
-  InputFiles others(r, reporter);
+  InputFiles others(r, reporter, shared);
   others.want("segments", r.segments, false);
   others.want("key segments", r.key_segments, false);
   (void)others.read_all();
@@ -192,7 +193,7 @@ RunInputs read_inputs(const RunRequest& r, Reporter& reporter) {
   }
   in.key_lengths = read_key_lengths(r, reporter);
   result.options = r.attention_options();
-  if (result.projection) use_projection(r, result);
+  if (result.projection) use_projection(r, shared, result);
   result.options.query_offset = read_query_offset(r, reporter);
   read_ids(r, r.key.empty() && r.past_key.empty(), reporter, result);
   result.files = files.all();

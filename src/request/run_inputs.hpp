@@ -4,6 +4,7 @@
 #include "engine/inputs.hpp"
 #include "request/projection.hpp"
 #include "request/run_request.hpp"
+#include "request/shared_inputs.hpp"
 
 #include <attn/io.hpp>
 
@@ -26,8 +27,8 @@ struct RunInputs {
 };
 
 /// Reads all files of the request, each once however often it is named. Throws Error(usage) for arguments that contradict each
-/// other and for masks whose meaning must be said, Error(data) and Error(io) as reading does.
-[[nodiscard]] RunInputs read_inputs(const RunRequest& request, Reporter& reporter);
+/// other and for masks whose meaning must be said, Error(data) and Error(io) as reading does. `shared` may be null.
+[[nodiscard]] RunInputs read_inputs(const RunRequest& request, Reporter& reporter, SharedInputs* shared = nullptr);
 
 /// Where a NaN that no mask hides stands among what was read, for messages; empty when there is none.
 [[nodiscard]] std::string first_visible_nan(const RunInputs& inputs, const engine::Plan& plan);

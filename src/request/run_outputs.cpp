@@ -187,17 +187,18 @@ D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
 
 template <class T, class D>
 void RunOutputs<T, D>::add_output(const OutputPlan& p) {
+  output_ = add_file(p, false);
   if (inputs_.projection) {
     const engine::Dims& d = plan_.dims;
     heads_output_ = Array(dtype_of<T>, {d.batch * d.q_len, d.heads * d.value_dim});
-    projected_output_ = add_file(p, false);
+    projected_output_ = output_;
     observers_.push_back(std::make_unique<analysis::OutputWriter<T, T>>(
         plan_, operands_, heads_output_.template mutable_values<T>().data(), output_strides(inputs_, d)));
   } else if (request_.attention.combine == Combine::rows) {
-    observers_.push_back(std::make_unique<analysis::WeightedRowsWriter<T, D>>(plan_, operands_, add_file(p, false)));
+    observers_.push_back(std::make_unique<analysis::WeightedRowsWriter<T, D>>(plan_, operands_, output_));
   } else {
-    observers_.push_back(std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, add_file(p, false),
-                                                                        output_strides(inputs_, plan_.dims)));
+    observers_.push_back(
+        std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, output_, output_strides(inputs_, plan_.dims)));
   }
 }
 

@@ -46,6 +46,8 @@ class RunOutputs {
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
   /// What is left to do when the engine has finished: the output projection.
   void finish(const engine::Execution& execution) const;
+  /// The output itself, as it is written; null where nobody asked for it.
+  [[nodiscard]] const D* output() const noexcept { return output_; }
 
  private:
   void add_output(const OutputPlan& planned);
@@ -63,6 +65,7 @@ class RunOutputs {
   std::vector<std::unique_ptr<engine::Observer<T>>> observers_;
   Array heads_output_;             ///< with an output projection: what goes into it, [batch * q_len, heads * value_dim] of T
   D* projected_output_ = nullptr;  ///< and where it goes
+  D* output_ = nullptr;
 };
 
 }  // namespace attn::request

@@ -98,21 +98,24 @@ void add_outputs(Table<R>& t) {
                       .letter = 'o',
                       .metavar = "F",
                       .group = kOutputs,
-                      .help = "the output, in the layout of the query; none drops it"},
+                      .help = "the output, in the layout of the query; none drops it",
+                      .writes = true},
                      [](auto& s) -> auto& { return s.output; }));
   t.push_back(row<R>({.name = "weights",
                       .metavar = "F",
                       .group = kOutputs,
                       .help = "the weights [batch, heads, q_len, kv_len]",
-                      .details = "Axes that the query's layout does not have are left out: a 2-D query gives [q_len, kv_len]."},
+                      .details = "Axes that the query's layout does not have are left out: a 2-D query gives [q_len, kv_len].",
+                      .writes = true},
                      [](auto& s) -> auto& { return s.weights; }));
   t.push_back(row<R>({.name = "weights-form",
                       .metavar = "FORM",
                       .group = kOutputs,
                       .help = "CSV weights as a matrix, or as rows batch,head,query,key,weight"},
                      [](auto& s) -> auto& { return s.weights_form; }));
-  t.push_back(row<R>({.name = "scores", .metavar = "F", .group = kOutputs, .help = "the scores, shaped as the weights"},
-                     [](auto& s) -> auto& { return s.scores; }));
+  t.push_back(
+      row<R>({.name = "scores", .metavar = "F", .group = kOutputs, .help = "the scores, shaped as the weights", .writes = true},
+             [](auto& s) -> auto& { return s.scores; }));
   t.push_back(
       row<R>({.name = "scores-stage",
               .metavar = "STAGE",
@@ -125,11 +128,15 @@ void add_outputs(Table<R>& t) {
        .metavar = "F",
        .group = kOutputs,
        .help = "ln of the sum of exp(logit) of each row [batch, heads, q_len]",
-       .details = "Natural logarithm, over the visible keys, whatever the normalizer; -inf for a query without a visible key."},
+       .details = "Natural logarithm, over the visible keys, whatever the normalizer; -inf for a query without a visible key.",
+       .writes = true},
       [](auto& s) -> auto& { return s.lse; }));
-  t.push_back(
-      row<R>({.name = "report", .metavar = "F", .group = kOutputs, .help = "a JSON record of options, files, seconds and memory"},
-             [](auto& s) -> auto& { return s.report; }));
+  t.push_back(row<R>({.name = "report",
+                      .metavar = "F",
+                      .group = kOutputs,
+                      .help = "a JSON record of options, files, seconds and memory",
+                      .writes = true},
+                     [](auto& s) -> auto& { return s.report; }));
 }
 
 void add_scores(Table<R>& t) {
@@ -280,11 +287,15 @@ void add_heads(Table<R>& t) {
       [](auto& s) -> auto& { return s.past_key; }));
   t.push_back(row<R>({.name = "past-value", .metavar = "F", .group = kHeads, .help = "values put before the values"},
                      [](auto& s) -> auto& { return s.past_value; }));
-  t.push_back(row<R>(
-      {.name = "present-key", .metavar = "F", .group = kHeads, .help = "writes past and new keys: the next step's --past-key"},
-      [](auto& s) -> auto& { return s.present_key; }));
-  t.push_back(row<R>({.name = "present-value", .metavar = "F", .group = kHeads, .help = "writes past and new values"},
-                     [](auto& s) -> auto& { return s.present_value; }));
+  t.push_back(row<R>({.name = "present-key",
+                      .metavar = "F",
+                      .group = kHeads,
+                      .help = "writes past and new keys: the next step's --past-key",
+                      .writes = true},
+                     [](auto& s) -> auto& { return s.present_key; }));
+  t.push_back(
+      row<R>({.name = "present-value", .metavar = "F", .group = kHeads, .help = "writes past and new values", .writes = true},
+             [](auto& s) -> auto& { return s.present_value; }));
 }
 
 void add_running(Table<R>& t) {

@@ -57,14 +57,16 @@ const Table<W>& watch_table() {
                            .metavar = "F",
                            .group = kWatchGroup,
                            .help = "statistics of the weights as CSV, from the same walk",
-                           .details = "What attn stats writes. It changes no bit of the other outputs."},
+                           .details = "What attn stats writes. It changes no bit of the other outputs.",
+                           .writes = true},
                           [](auto& s) -> auto& { return s.stats; }));
     append(rows, stats_rows({kWatchGroup, "stats-"}), self);
     rows.push_back(row<W>({.name = "topk-out",
                            .metavar = "F",
                            .group = kWatchGroup,
                            .help = "the strongest keys of each query, from the same walk",
-                           .details = "What attn topk writes. It changes no bit of the other outputs."},
+                           .details = "What attn topk writes. It changes no bit of the other outputs.",
+                           .writes = true},
                           [](auto& s) -> auto& { return s.topk; }));
     append(rows, topk_rows({kWatchGroup, "topk-"}), self);
     return rows;

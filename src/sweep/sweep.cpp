@@ -1,0 +1,202 @@
+// A sweep from its specification to the ledger.
+#include "sweep/sweep.hpp"
+
+#include "request/estimate.hpp"
+#include "sweep/summary.hpp"
+#include "sweep/worker.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <set>
+#include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace attn::sweep {
+
+namespace {
+
+bool is_cancelled(const SweepContext& context) { return context.cancelled != nullptr && context.cancelled->load(); }
+
+[[noreturn]] void throw_interrupted() { throw Error(Status::interrupted, "interrupted"); }
+
+/// What is still to be done, and what is known of the rest.
+struct Todo {
+  std::vector<std::size_t> wanted;  ///< places in plan.runs
+  std::vector<std::string> again;   ///< ids that have a line which no longer counts
+  std::size_t skipped = 0;
+  std::size_t failed_before = 0;
+};
+
+Todo find_todo(const SweepPlan& plan, const Shard& shard, const SweepRequest& request) {
+  const std::map<std::string, Json> records = read_ledgers(request.folder);
+  Todo todo;
+  const auto is_done = [&](const std::string& id) {
+    const auto record = records.find(id);
+    return record != records.end() && record->second["status"] == "ok" && outputs_are_there(record->second, request.folder);
+  };
+  for (std::size_t place = 0; place < plan.runs.size(); ++place) {
+    const std::string& id = plan.runs[place].id;
+    const bool is_here = shard.has(place);
+    if (is_done(id)) {
+      todo.skipped += is_here ? 1U : 0U;
+      continue;
+    }
+    const auto record = records.find(id);
+    const bool has_failed = record != records.end() && record->second["status"] != "ok";
+    // Without the baseline no part of a sweep has anything to compare with.
+    const bool is_needed = is_here || plan.baseline == place;
+    if (!is_needed) continue;
+    if (has_failed && !request.retry_failed) {
+      ++todo.failed_before;
+      continue;
+    }
+    if (record != records.end()) todo.again.push_back(id);
+    todo.wanted.push_back(place);
+  }
+  if (plan.baseline) std::ranges::stable_partition(todo.wanted, [&](std::size_t place) { return place == *plan.baseline; });
+  return todo;
+}
+
+std::string settings_text(const PlannedRun& run, const std::vector<std::string>& shown) {
+  std::vector<std::string> parts;
+  for (const Setting& setting : run.settings)
+    if (std::ranges::find(shown, setting.option) != shown.end())
+      parts.push_back(fmt::format("{}={}", setting.option, fmt::join(setting.texts, ",")));
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
+/// Options that tell runs apart: those of the grid and of cases.
+std::vector<std::string> telling_options(const Spec& spec) {
+  std::vector<std::string> names;
+  for (const Axis& axis : spec.grid) names.push_back(axis.option);
+  for (const Case& one : spec.cases)
+    for (const Setting& setting : one.settings)
+      if (std::ranges::find(names, setting.option) == names.end()) names.push_back(setting.option);
+  return names;
+}
+
+void print_plan(const SweepPlan& plan, const Todo& todo, Worker& worker, std::size_t jobs, const SweepContext& context) {
+  const std::vector<std::string> shown = telling_options(plan.spec);
+  double seconds = 0;
+  std::uint64_t largest = 0;
+  context.print("number id               bytes      seconds    options\n");
+  for (const std::size_t place : todo.wanted) {
+    if (is_cancelled(context)) throw_interrupted();
+    const PlannedRun& run = plan.runs[place];
+    const Expectation expected = worker.expect(run);
+    const std::string what = settings_text(run, shown);
+    if (!expected.error.empty()) {
+      context.print(fmt::format("{:<6} {} would fail: {}    {}\n", run.number, run.id, expected.error, what));
+      continue;
+    }
+    seconds += expected.seconds;
+    largest = std::max(largest, expected.bytes);
+    context.print(fmt::format("{:<6} {} {:<10} {:<10.3g} {}\n", run.number, run.id, request::byte_text(expected.bytes),
+                              expected.seconds, what));
+  }
+  context.print(
+      fmt::format("{} runs to do, {} done before, {} failed before; the largest needs {}; about {:.3g} seconds of {} at a time\n",
+                  todo.wanted.size(), todo.skipped, todo.failed_before, request::byte_text(largest), seconds, jobs));
+}
+
+/// The workers of this process. Their first exception that is no run's is rethrown when all have ended.
+void work_here(const SweepPlan& plan, Worker& worker, Dispatcher& dispatcher, std::size_t jobs, const SweepContext& context) {
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::size_t at_work = jobs;
+  std::exception_ptr failure;
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < jobs; ++i)
+    threads.emplace_back([&] {
+      std::exception_ptr mine;
+      try {
+        while (const std::optional<std::size_t> run = dispatcher.next()) dispatcher.done(*run, worker.run(plan.runs[*run]));
+      } catch (...) {
+        mine = std::current_exception();
+        dispatcher.stop();
+      }
+      const std::scoped_lock lock(mutex);
+      if (mine && !failure) failure = mine;
+      --at_work;
+      ended.notify_all();
+    });
+  {
+    std::unique_lock lock(mutex);
+    while (!ended.wait_for(lock, std::chrono::milliseconds(100), [&] { return at_work == 0; })) {
+      lock.unlock();
+      if (is_cancelled(context)) dispatcher.stop();
+      context.progress(dispatcher.progress());
+      lock.lock();
+    }
+  }
+  threads.clear();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void report_failure(const Json& record, const std::vector<std::string>& shown, Reporter& reporter) {
+  std::string what;
+  for (const std::string& option : shown) {
+    const auto& options = record["options"];
+    if (options.is_object() && options.contains(option))
+      what += fmt::format(" {}={}", option,
+                          options[option].is_string() ? options[option].get<std::string>() : options[option].dump());
+  }
+  reporter.warn(fmt::format("run {}{} failed: {}", record["id"].get<std::string>(), what, record["error"].get<std::string>()));
+}
+
+}  // namespace
+
+Spec complete_spec(Spec spec, const SweepRequest& request) {
+  for (const std::string& text : request.grid) add_grid(spec, text);
+  for (const std::string& text : request.keep) add_keep(spec, text);
+  if (!request.compare.empty()) {
+    if (!spec.compare) spec.compare.emplace();
+    spec.compare->with = request.compare;
+  }
+  return spec;
+}
+
+Outcome sweep(const Spec& spec, const SweepRequest& request, const SweepContext& context) {
+  if (request.folder.empty())
+    throw Error(Status::usage, "a sweep needs a folder for its ledger and its outputs", "attn sweep spec.toml -o DIR");
+  const Shard shard = request.shard.empty() ? Shard{} : read_shard(request.shard);
+  InputDigests digests;
+  const SweepPlan plan = plan_runs(spec, digests);
+  if (plan.repeated > 0)
+    context.reporter.warn(fmt::format("{} combinations mean the same as others and are run once", plan.repeated));
+  const std::size_t cores = std::max<std::size_t>(context.cores, 1);
+  const std::size_t jobs = request.jobs == 0 ? cores : request.jobs;
+  Worker worker(plan, digests,
+                {.folder = request.folder,
+                 .threads = std::max<std::size_t>(cores / jobs, 1),
+                 .cancelled = context.cancelled,
+                 .temporary_folder = context.temporary_folder});
+  if (request.dry_run) {
+    print_plan(plan, find_todo(plan, shard, request), worker, jobs, context);
+    return {};
+  }
+  Ledger ledger(request.folder, shard, [&, is_told = false]() mutable {
+    if (is_cancelled(context)) throw_interrupted();
+    if (!is_told)
+      context.reporter.warn(fmt::format("another attn sweep is at work in {}: waiting for it to end", request.folder));
+    is_told = true;
+  });
+  const Todo todo = find_todo(plan, shard, request);
+  ledger.forget(todo.again);
+  const std::vector<std::string> shown = telling_options(plan.spec);
+  Dispatcher dispatcher(plan, todo.wanted, ledger, [&](const Json& record) { report_failure(record, shown, context.reporter); });
+  try {
+    work_here(plan, worker, dispatcher, std::min(jobs, std::max<std::size_t>(todo.wanted.size(), 1)), context);
+  } catch (const Error& error) {
+    if (error.status() != Status::interrupted) throw;
+  }
+  ledger.flush();
+  if (!plan.runs.empty() && !read_ledgers(request.folder).empty()) write_summary(request.folder);
+  if (is_cancelled(context)) throw_interrupted();
+  return {.progress = dispatcher.progress(), .skipped = todo.skipped, .failed_before = todo.failed_before};
+}
+
+}  // namespace attn::sweep
