@@ -79,12 +79,10 @@ Status execute(const SweepRequest& request, const std::vector<std::string>& word
     sweep::write_summary(request.summary);
     return Status::ok;
   }
-  const Spec spec = read_request(request, words);
   sweep::Outcome outcome;
   SweepProgress progress(console);
-  Status status = Status::ok;
   const auto body = [&](const request::RunContext& run) {
-    outcome = sweep::sweep(spec, request,
+    outcome = sweep::sweep([&] { return read_request(request, words); }, request,
                            {.reporter = progress,
                             .print = run.print,
                             .progress = [&](const sweep::Progress& p) { progress.show(p); },
@@ -92,7 +90,7 @@ Status execute(const SweepRequest& request, const std::vector<std::string>& word
                             .cores = run.cores,
                             .temporary_folder = run.temporary_folder});
   };
-  status = run_in_context(console, body);
+  const Status status = run_in_context(console, body);
   progress.clear();
   if (request.dry_run) return status;
   say_outcome(outcome, request, console);

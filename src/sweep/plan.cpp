@@ -130,10 +130,13 @@ Json identity(const Spec& spec, PlannedRun& run, InputDigests& digests) {
   const std::unique_ptr<Request> request = spec.command->make();
   apply(*request, *spec.command, run.settings);
   const std::vector<OptionValue> values = request->values();
+  const std::vector<OptionValue> defaults = spec.command->make()->values();
   Json options = Json::object();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Option& option = spec.command->options[i];
-    if (option.writes || std::ranges::find(kOwnOptions, option.name) != kOwnOptions.end()) continue;
+    // What is as it would be without being said is left out, so that options of later versions change no identity.
+    const bool is_left_out = option.writes || values[i] == defaults[i];
+    if (is_left_out || std::ranges::find(kOwnOptions, option.name) != kOwnOptions.end()) continue;
     const auto* text = std::get_if<std::string>(&values[i]);
     options[option.name] =
         text != nullptr && option.is_file() ? content_of(option, *text, digests, run.inputs) : to_json(values[i]);

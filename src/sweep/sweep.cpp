@@ -2,6 +2,7 @@
 #include "sweep/sweep.hpp"
 
 #include "request/estimate.hpp"
+#include "sweep/cluster.hpp"
 #include "sweep/summary.hpp"
 #include "sweep/worker.hpp"
 
@@ -9,7 +10,6 @@
 #include <chrono>
 #include <exception>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -102,38 +102,15 @@ void print_plan(const SweepPlan& plan, const Todo& todo, Worker& worker, std::si
                   todo.wanted.size(), todo.skipped, todo.failed_before, request::byte_text(largest), seconds, jobs));
 }
 
-/// The workers of this process. Their first exception that is no run's is rethrown when all have ended.
-void work_here(const SweepPlan& plan, Worker& worker, Dispatcher& dispatcher, std::size_t jobs, const SweepContext& context) {
-  std::mutex mutex;
-  std::condition_variable ended;
-  std::size_t at_work = jobs;
-  std::exception_ptr failure;
-  std::vector<std::jthread> threads;
-  for (std::size_t i = 0; i < jobs; ++i)
-    threads.emplace_back([&] {
-      std::exception_ptr mine;
-      try {
-        while (const std::optional<std::size_t> run = dispatcher.next()) dispatcher.done(*run, worker.run(plan.runs[*run]));
-      } catch (...) {
-        mine = std::current_exception();
-        dispatcher.stop();
-      }
-      const std::scoped_lock lock(mutex);
-      if (mine && !failure) failure = mine;
-      --at_work;
-      ended.notify_all();
-    });
-  {
-    std::unique_lock lock(mutex);
-    while (!ended.wait_for(lock, std::chrono::milliseconds(100), [&] { return at_work == 0; })) {
-      lock.unlock();
-      if (is_cancelled(context)) dispatcher.stop();
-      context.progress(dispatcher.progress());
-      lock.lock();
-    }
+void work_here(const Part& part, Dispatcher& dispatcher, const std::function<void()>& tick) {
+  Crew crew(
+      part.plan, part.worker, part.jobs, [&] { return dispatcher.next(); },
+      [&](std::size_t run, const Json& record) { dispatcher.done(run, record); }, [&] { dispatcher.stop(); });
+  while (!crew.wait(std::chrono::milliseconds(100))) {
+    if (part.cancelled != nullptr && part.cancelled->load()) dispatcher.stop();
+    tick();
   }
-  threads.clear();
-  if (failure) std::rethrow_exception(failure);
+  crew.rethrow();
 }
 
 void report_failure(const Json& record, const std::vector<std::string>& shown, Reporter& reporter) {
@@ -145,6 +122,77 @@ void report_failure(const Json& record, const std::vector<std::string>& shown, R
                           options[option].is_string() ? options[option].get<std::string>() : options[option].dump());
   }
   reporter.warn(fmt::format("run {}{} failed: {}", record["id"].get<std::string>(), what, record["error"].get<std::string>()));
+}
+
+/// What a process knows before the first run.
+struct Prepared {
+  InputDigests digests;
+  SweepPlan plan;
+  std::unique_ptr<Worker> worker;
+  std::size_t jobs = 1;
+};
+
+void prepare(Prepared& to, const std::function<Spec()>& read_spec, const SweepRequest& request, const SweepContext& context) {
+  if (request.folder.empty())
+    throw Error(Status::usage, "a sweep needs a folder for its ledger and its outputs", "attn sweep spec.toml -o DIR");
+  to.plan = plan_runs(read_spec(), to.digests);
+  const std::size_t cores = std::max<std::size_t>(context.cores, 1);
+  to.jobs = request.jobs == 0 ? cores : request.jobs;
+  to.worker = std::make_unique<Worker>(to.plan, to.digests,
+                                       WorkerSettings{.folder = request.folder,
+                                                      .threads = std::max<std::size_t>(cores / to.jobs, 1),
+                                                      .cancelled = context.cancelled,
+                                                      .temporary_folder = context.temporary_folder});
+}
+
+/// A rank that does not lead.
+void take_part(const std::function<Spec()>& read_spec, const SweepRequest& request, const SweepContext& context) {
+  Prepared own;
+  try {
+    prepare(own, read_spec, request, context);
+  } catch (const Error& error) {
+    return stay_away(*context.transport, error.what());
+  }
+  follow({.plan = own.plan, .worker = *own.worker, .jobs = own.jobs, .cancelled = context.cancelled}, *context.transport);
+}
+
+/// Ledger and runs that are to be done, for the process that writes them down.
+struct Books {
+  std::unique_ptr<Ledger> ledger;
+  Todo todo;
+};
+
+Books open_books(const SweepPlan& plan, const Shard& shard, const SweepRequest& request, const SweepContext& context) {
+  Books books;
+  if (plan.repeated > 0)
+    context.reporter.warn(fmt::format("{} combinations mean the same as others and are run once", plan.repeated));
+  books.ledger = std::make_unique<Ledger>(request.folder, shard, [&, is_told = false]() mutable {
+    if (is_cancelled(context)) throw_interrupted();
+    if (!is_told)
+      context.reporter.warn(fmt::format("another attn sweep is at work in {}: waiting for it to end", request.folder));
+    is_told = true;
+  });
+  books.todo = find_todo(plan, shard, request);
+  books.ledger->forget(books.todo.again);
+  return books;
+}
+
+Outcome run_all(const Part& part, Books& books, const SweepRequest& request, const SweepContext& context) {
+  const std::vector<std::string> shown = telling_options(part.plan.spec);
+  Dispatcher dispatcher(part.plan, books.todo.wanted, *books.ledger,
+                        [&](const Json& record) { report_failure(record, shown, context.reporter); });
+  const auto tick = [&] { context.progress(dispatcher.progress()); };
+  if (context.transport != nullptr)
+    lead(
+        part, *context.transport, dispatcher, [&](const std::string& why) { context.reporter.warn(why); }, tick);
+  else
+    work_here(part, dispatcher, tick);
+  books.ledger->flush();
+  if (!read_ledgers(request.folder).empty()) write_summary(request.folder);
+  if (is_cancelled(context)) throw_interrupted();
+  if (!dispatcher.finished())
+    throw Error(Status::io, "not all runs came back: a process that had one has ended", "the next call runs what is missing");
+  return {.progress = dispatcher.progress(), .skipped = books.todo.skipped, .failed_before = books.todo.failed_before};
 }
 
 }  // namespace
@@ -159,44 +207,30 @@ Spec complete_spec(Spec spec, const SweepRequest& request) {
   return spec;
 }
 
-Outcome sweep(const Spec& spec, const SweepRequest& request, const SweepContext& context) {
-  if (request.folder.empty())
-    throw Error(Status::usage, "a sweep needs a folder for its ledger and its outputs", "attn sweep spec.toml -o DIR");
-  const Shard shard = request.shard.empty() ? Shard{} : read_shard(request.shard);
-  InputDigests digests;
-  const SweepPlan plan = plan_runs(spec, digests);
-  if (plan.repeated > 0)
-    context.reporter.warn(fmt::format("{} combinations mean the same as others and are run once", plan.repeated));
-  const std::size_t cores = std::max<std::size_t>(context.cores, 1);
-  const std::size_t jobs = request.jobs == 0 ? cores : request.jobs;
-  Worker worker(plan, digests,
-                {.folder = request.folder,
-                 .threads = std::max<std::size_t>(cores / jobs, 1),
-                 .cancelled = context.cancelled,
-                 .temporary_folder = context.temporary_folder});
-  if (request.dry_run) {
-    print_plan(plan, find_todo(plan, shard, request), worker, jobs, context);
+Outcome sweep(const std::function<Spec()>& read_spec, const SweepRequest& request, const SweepContext& context) {
+  if (context.transport != nullptr && context.transport->rank() > 0) {
+    take_part(read_spec, request, context);
     return {};
   }
-  Ledger ledger(request.folder, shard, [&, is_told = false]() mutable {
-    if (is_cancelled(context)) throw_interrupted();
-    if (!is_told)
-      context.reporter.warn(fmt::format("another attn sweep is at work in {}: waiting for it to end", request.folder));
-    is_told = true;
-  });
-  const Todo todo = find_todo(plan, shard, request);
-  ledger.forget(todo.again);
-  const std::vector<std::string> shown = telling_options(plan.spec);
-  Dispatcher dispatcher(plan, todo.wanted, ledger, [&](const Json& record) { report_failure(record, shown, context.reporter); });
+  Prepared own;
+  Books books;
   try {
-    work_here(plan, worker, dispatcher, std::min(jobs, std::max<std::size_t>(todo.wanted.size(), 1)), context);
-  } catch (const Error& error) {
-    if (error.status() != Status::interrupted) throw;
+    const Shard shard = request.shard.empty() ? Shard{} : read_shard(request.shard);
+    prepare(own, read_spec, request, context);
+    if (request.dry_run)
+      print_plan(own.plan, find_todo(own.plan, shard, request), *own.worker, own.jobs, context);
+    else
+      books = open_books(own.plan, shard, request, context);
+  } catch (...) {
+    if (context.transport != nullptr) dismiss(*context.transport);
+    throw;
   }
-  ledger.flush();
-  if (!plan.runs.empty() && !read_ledgers(request.folder).empty()) write_summary(request.folder);
-  if (is_cancelled(context)) throw_interrupted();
-  return {.progress = dispatcher.progress(), .skipped = todo.skipped, .failed_before = todo.failed_before};
+  if (request.dry_run) {
+    if (context.transport != nullptr) dismiss(*context.transport);
+    return {};
+  }
+  return run_all({.plan = own.plan, .worker = *own.worker, .jobs = own.jobs, .cancelled = context.cancelled}, books, request,
+                 context);
 }
 
 }  // namespace attn::sweep

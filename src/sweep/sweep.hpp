@@ -5,6 +5,7 @@
 #include "request/option.hpp"
 #include "sweep/dispatch.hpp"
 #include "sweep/spec.hpp"
+#include "sweep/transport.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -40,6 +41,7 @@ struct SweepContext {
   const std::atomic<bool>* cancelled = nullptr;   ///< true drops the runs that are at work and ends with Error(interrupted)
   std::size_t cores = 1;
   std::string temporary_folder = "/tmp";
+  Transport* transport = nullptr;  ///< to the other processes of a cluster; null: this one is alone
 };
 
 struct Outcome {
@@ -51,8 +53,11 @@ struct Outcome {
 /// `spec` with what the request adds on the command line.
 [[nodiscard]] Spec complete_spec(Spec spec, const SweepRequest& request);
 
+/// `read_spec` gives the specification; what it throws is thrown on.
 /// Runs what the ledgers in the folder do not have, writes the summary. Throws Error(usage) for specifications that make no
 /// sense, Error(io) when ledger or summary cannot be written, Error(interrupted) when it was cancelled; never because of a run.
-Outcome sweep(const Spec& spec, const SweepRequest& request, const SweepContext& context);
+/// With a transport every rank calls this with the same arguments; rank 0 writes ledger and summary, the outcome of others is
+/// empty.
+Outcome sweep(const std::function<Spec()>& read_spec, const SweepRequest& request, const SweepContext& context);
 
 }  // namespace attn::sweep

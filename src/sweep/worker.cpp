@@ -2,6 +2,7 @@
 #include "sweep/worker.hpp"
 
 #include "analysis/compare.hpp"
+#include "request/layer_request.hpp"
 #include "sweep/metrics.hpp"
 
 #include <algorithm>
@@ -105,6 +106,17 @@ std::string located(const Error& error) {
   return where.empty() ? error.what() : where + ": " + error.what();
 }
 
+/// {} in a name stands for the number of a layer.
+std::vector<std::string> with_layers(const std::string& path, const PlannedRun& run) {
+  const std::size_t braces = path.find("{}");
+  const auto layers = std::ranges::find(run.settings, "layers", &Setting::option);
+  if (braces == std::string::npos || layers == run.settings.end()) return {path};
+  std::vector<std::string> paths;
+  for (const std::size_t layer : request::parse_layers(layers->texts.back()))
+    paths.push_back(path.substr(0, braces) + std::to_string(layer) + path.substr(braces + 2));
+  return paths;
+}
+
 }  // namespace
 
 std::string Worker::compared_file() const {
@@ -118,12 +130,13 @@ Json Worker::outputs_of(const PlannedRun& run) const {
   Json outputs = Json::array();
   std::set<std::string> seen;
   for (const KeptFile& kept : run.files) {
-    const std::string path = FileName::parse_output(kept.file).path;
-    std::error_code unknown;
-    // A role that this run has no use for, or one whose name stands for several files ({} is the number of a layer).
-    if (!seen.insert(path).second || !fs::is_regular_file(settings_.folder + "/" + path, unknown)) continue;
-    const FileDigest digest = sha256_of_file(settings_.folder + "/" + path);
-    outputs.push_back({{"role", kept.option}, {"file", path}, {"bytes", digest.bytes}, {"sha256", digest.sha256}});
+    for (const std::string& path : with_layers(FileName::parse_output(kept.file).path, run)) {
+      // A file may hold several arrays, and a run may have no use for one.
+      std::error_code unknown;
+      if (!seen.insert(path).second || !fs::is_regular_file(settings_.folder + "/" + path, unknown)) continue;
+      const FileDigest digest = sha256_of_file(settings_.folder + "/" + path);
+      outputs.push_back({{"role", kept.option}, {"file", path}, {"bytes", digest.bytes}, {"sha256", digest.sha256}});
+    }
   }
   return outputs;
 }
@@ -140,8 +153,12 @@ void Worker::attempt(const PlannedRun& run, Json& record) {
   context.shared = &shared_;
   context.guest = &guest;
   if (guest.compares) guest.expected = shared_.array(FileName::parse(compared_file()), {}, gatherer).array;
-  for (const KeptFile& kept : run.files)
-    fs::create_directories(fs::path(settings_.folder + "/" + FileName::parse_output(kept.file).path).parent_path());
+  for (const KeptFile& kept : run.files) {
+    const fs::path file = settings_.folder + "/" + FileName::parse_output(kept.file).path;
+    fs::create_directories(file.parent_path());
+    // What a killed process left counts for nothing. Another part of the sweep may be reading a baseline.
+    if (!run.is_baseline && fs::is_regular_file(file)) fs::remove(file);
+  }
   request->run(context);
   for (const std::string& input : run.inputs) digests_.check_unchanged(input);
   record["status"] = "ok";
