@@ -1,6 +1,7 @@
 // attn sweep: a grid of runs, a ledger of how they went, and a table.
 #include "sweep/sweep.hpp"
 
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
 #include "cli/run_context.hpp"
 #include "cli/sweep_progress.hpp"
@@ -79,6 +80,8 @@ Status execute(const SweepRequest& request, const std::vector<std::string>& word
     sweep::write_summary(request.summary);
     return Status::ok;
   }
+  const std::unique_ptr<sweep::Transport> transport = join_cluster();
+  const bool leads = transport == nullptr || transport->rank() == 0;
   sweep::Outcome outcome;
   SweepProgress progress(console);
   const auto body = [&](const request::RunContext& run) {
@@ -88,11 +91,12 @@ Status execute(const SweepRequest& request, const std::vector<std::string>& word
                             .progress = [&](const sweep::Progress& p) { progress.show(p); },
                             .cancelled = run.cancelled,
                             .cores = run.cores,
-                            .temporary_folder = run.temporary_folder});
+                            .temporary_folder = run.temporary_folder,
+                            .transport = transport.get()});
   };
   const Status status = run_in_context(console, body);
   progress.clear();
-  if (request.dry_run) return status;
+  if (request.dry_run || !leads) return status;
   say_outcome(outcome, request, console);
   return outcome.progress.failed + outcome.failed_before > 0 ? Status::differs : status;
 }

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # lists of words
-need_packages $build_packages $test_packages $check_packages
+need_packages $build_packages $cluster_packages $test_packages $check_packages
 
 memory=build/check # stamps of what was found clean
 longest_file=450

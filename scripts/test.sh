@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # lists of words
-need_packages $build_packages $test_packages
+need_packages $build_packages $cluster_packages $test_packages
 
 configure release
 cmake --build --preset release --parallel "$cores"

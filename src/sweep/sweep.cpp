@@ -138,11 +138,14 @@ void prepare(Prepared& to, const std::function<Spec()>& read_spec, const SweepRe
   to.plan = plan_runs(read_spec(), to.digests);
   const std::size_t cores = std::max<std::size_t>(context.cores, 1);
   to.jobs = request.jobs == 0 ? cores : request.jobs;
+  std::optional<int> rank;
+  if (context.transport != nullptr) rank = context.transport->rank();
   to.worker = std::make_unique<Worker>(to.plan, to.digests,
                                        WorkerSettings{.folder = request.folder,
                                                       .threads = std::max<std::size_t>(cores / to.jobs, 1),
                                                       .cancelled = context.cancelled,
-                                                      .temporary_folder = context.temporary_folder});
+                                                      .temporary_folder = context.temporary_folder,
+                                                      .rank = rank});
 }
 
 /// A rank that does not lead.

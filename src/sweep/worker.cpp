@@ -190,6 +190,7 @@ Json Worker::run(const PlannedRun& run) {
   }
   record["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
   record["host"] = host_name();
+  if (settings_.rank) record["rank"] = *settings_.rank;
   record["version"] = ATTN_VERSION;
   return record;
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace attn::sweep {
@@ -18,6 +19,7 @@ struct WorkerSettings {
   std::size_t threads = 1;                       ///< of a run that does not say
   const std::atomic<bool>* cancelled = nullptr;  ///< true drops runs
   std::string temporary_folder = "/tmp";
+  std::optional<int> rank = {};  ///< of this process in a cluster
 };
 
 /// What a run will need, as --dry-run says it.
