@@ -233,11 +233,11 @@ SweepPlan plan_runs(Spec spec, InputDigests& digests) {
   for (PlannedRun& run : combinations(plan.spec)) {
     run.id = sha256(identity(plan.spec, run, digests).dump(-1, ' ', false, Json::error_handler_t::replace)).substr(0, id_length);
     const auto [place, is_new] = known.emplace(run.id, plan.runs.size());
+    if (run.is_baseline) plan.baseline = place->second;
     if (is_new)
       plan.runs.push_back(std::move(run));
     else
       ++plan.repeated;
-    if (run.is_baseline) plan.baseline = place->second;
   }
   if (plan.baseline) plan.runs[*plan.baseline].is_baseline = true;
   std::map<std::string, std::size_t> writers;

@@ -135,6 +135,9 @@ struct Prepared {
 void prepare(Prepared& to, const std::function<Spec()>& read_spec, const SweepRequest& request, const SweepContext& context) {
   if (request.folder.empty())
     throw Error(Status::usage, "a sweep needs a folder for its ledger and its outputs", "attn sweep spec.toml -o DIR");
+  constexpr std::size_t most_jobs = 4096;
+  if (request.jobs > most_jobs)
+    throw Error(Status::usage, fmt::format("--jobs {}: more than {} threads do not help", request.jobs, most_jobs));
   to.plan = plan_runs(read_spec(), to.digests);
   const std::size_t cores = std::max<std::size_t>(context.cores, 1);
   to.jobs = request.jobs == 0 ? cores : request.jobs;
