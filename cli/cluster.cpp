@@ -4,7 +4,7 @@
 #include <attn/error.hpp>
 
 #include <cstdlib>
-#include <string>
+#include <string_view>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -15,13 +15,11 @@ namespace {
 
 /// What Open MPI and the process managers of clusters say to the processes they start.
 bool was_started_with_others() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}) {
-    const char* value = std::getenv(name);
-    if (value == nullptr) continue;
-    // PMIX_RANK says only that there is a server to ask.
-    if (std::string(name) == "PMIX_RANK" || std::atoi(value) > 1) return true;
-  }
-  return false;
+  const char* size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (size == nullptr) size = std::getenv("PMI_SIZE");
+  // A server of PMIx says only that it can be asked.
+  if (size == nullptr) return std::getenv("PMIX_RANK") != nullptr;
+  return std::string_view(size) != "1";
 }
 
 }  // namespace
