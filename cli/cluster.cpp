@@ -4,6 +4,8 @@
 #include <attn/error.hpp>
 
 #include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <string_view>
 
 #include <dlfcn.h>
@@ -22,15 +24,30 @@ bool was_started_with_others() {
   return std::string_view(size) != "1";
 }
 
+/// A module of its own: Open MPI would make every other command start 10 ms later. It lies beside the program where that was
+/// built, in lib/attn where it is installed, and is looked for nowhere else.
+void* load_module() {
+  std::error_code unknown;
+  const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+  for (const std::filesystem::path& place : {folder, folder / ATTN_MODULES}) {
+    const std::string file = (place / "attn_mpi.so").string();
+    if (std::filesystem::exists(file, unknown)) return ::dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::unique_ptr<sweep::Transport> join_cluster() {
   if (!was_started_with_others()) return nullptr;
-  // A module of its own, found beside the program or in lib/attn: Open MPI would make every other command start 10 ms later.
-  void* module = ::dlopen("attn_mpi.so", RTLD_NOW | RTLD_GLOBAL);
-  if (module == nullptr)
-    throw Error(Status::usage, fmt::format("this attn cannot speak to the other processes of this job: {}", ::dlerror()),
+  void* module = load_module();
+  if (module == nullptr) {
+    const char* reason = ::dlerror();
+    throw Error(Status::usage,
+                fmt::format("this attn cannot speak to the other processes of this job: {}",
+                            reason == nullptr ? "it was built without MPI" : reason),
                 "build it where libopenmpi-dev is installed, or give each process its part: --shard i/n");
+  }
   using Make = sweep::Transport* (*)();
   const auto make = reinterpret_cast<Make>(::dlsym(module, "attn_make_transport"));
   if (make == nullptr) throw Error(Status::defect, "attn_mpi.so is not the module that it should be");

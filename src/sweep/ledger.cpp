@@ -9,15 +9,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <time.h>
 
 namespace attn::sweep {
 
@@ -128,8 +129,7 @@ void Ledger::open_locked(const std::function<void()>& waiting) {
       continue;
     }
     if (round % tenths == 0) waiting();
-    const timespec tenth{.tv_sec = 0, .tv_nsec = 100000000};
-    (void)::nanosleep(&tenth, nullptr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
 
