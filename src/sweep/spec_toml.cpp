@@ -80,7 +80,7 @@ class Reader {
     if (value == "-")
       fail(where, fmt::format("{}: a sweep reads its inputs more than once, and standard input cannot be", option.name));
     if (folder_.empty() || value.empty() || value.front() == '/') return value;
-    const std::string joined = folder_ + "/" + value;
+    std::string joined = folder_ + "/" + value;
     const bool may_be_numbers = option.metavar != "F";
     if (may_be_numbers && !std::filesystem::exists(FileName::parse(joined).path)) return value;
     return joined;
