@@ -8,7 +8,7 @@ namespace attn::analysis {
 
 namespace {
 
-/// Sum and number of what rows say.
+/// The mean of what rows say.
 struct Mean {
   double sum = 0;
   std::size_t count = 0;
@@ -22,11 +22,12 @@ struct Mean {
 }  // namespace
 
 std::string_view HeadPattern::name() const noexcept {
+  // First, for of few keys each evenly has much.
+  if (uniform >= 0.95) return "uniform";
   constexpr double sharp = 0.5;
   const double top = std::max({previous, first, self});
   if (top >= sharp) return top == previous ? "previous" : top == first ? "first" : "self";
-  if (band >= 0.75) return "band";
-  return uniform >= 0.95 ? "uniform" : "mixed";
+  return band >= 0.75 ? "band" : "mixed";
 }
 
 double HeadPattern::score() const noexcept {
@@ -44,26 +45,30 @@ void PatternWatch<T>::weights(const Tile<T>& tile) {
     for (std::size_t j = 0; j < tile.keys; ++j) row.keys += tile.at(i, j) != 0 ? std::size_t{1} : std::size_t{0};
     const auto at = [&](std::int64_t key) {
       const std::int64_t j = key - static_cast<std::int64_t>(tile.key);
-      return j < 0 || j >= static_cast<std::int64_t>(tile.keys) ? -1.0
-                                                                : static_cast<double>(tile.at(i, static_cast<std::size_t>(j)));
+      const bool is_here = j >= 0 && j < static_cast<std::int64_t>(tile.keys);
+      return is_here ? static_cast<double>(tile.at(i, static_cast<std::size_t>(j))) : 0.0;
     };
-    row.previous = std::max(row.previous, at(p - 1));
-    row.first = std::max(row.first, at(0));
-    row.self = std::max(row.self, at(p));
-    for (std::int64_t key = p - kBand; key <= p + kBand; ++key) row.band += std::max(at(key), 0.0);
+    row.previous += at(p - 1);
+    row.first += at(0);
+    row.self += at(p);
+    for (std::int64_t key = p - kBand; key <= p + kBand; ++key) row.band += at(key);
   }
 }
 
 template <class T>
 void PatternWatch<T>::rows(const RowBlock<T>& block) {
-  for (std::size_t i = 0; i < block.queries; ++i)
-    rows_[row_of(block.batch, block.head, block.query + i)].entropy = block.facts[i].entropy;
+  for (std::size_t i = 0; i < block.queries; ++i) {
+    RowPattern& row = rows_[row_of(block.batch, block.head, block.query + i)];
+    row.entropy = block.facts[i].entropy;
+    if (shares_) row.whole = block.facts[i].mass;
+  }
 }
 
 template <class T>
 std::vector<HeadPattern> PatternWatch<T>::heads() const {
   const engine::Dims& d = plan_.dims;
   std::vector<HeadPattern> heads(d.batch * d.heads);
+  const auto has_key = [&](std::int64_t key) { return key >= 0 && key < static_cast<std::int64_t>(d.kv_len); };
   for (std::size_t h = 0; h < heads.size(); ++h) {
     Mean previous;
     Mean first;
@@ -74,11 +79,12 @@ std::vector<HeadPattern> PatternWatch<T>::heads() const {
       const RowPattern& row = rows_[h * d.q_len + i];
       // A row with a single key looks at everything and at that key alone: it tells nothing.
       if (row.keys < 2) continue;
-      if (row.previous >= 0) previous.take(row.previous);
-      if (row.first >= 0) first.take(row.first);
-      if (row.self >= 0) self.take(row.self);
-      band.take(row.band);
-      uniform.take(row.entropy / std::log(static_cast<double>(row.keys)));
+      const std::int64_t p = plan_.position(h / d.heads, i);
+      if (has_key(p - 1)) previous.take(row.previous / row.whole);
+      first.take(row.first / row.whole);
+      if (has_key(p)) self.take(row.self / row.whole);
+      band.take(row.band / row.whole);
+      uniform.take(std::min(1.0, row.entropy / std::log(static_cast<double>(row.keys))));
     }
     heads[h] = {previous.value(), first.value(), self.value(), band.value(), uniform.value()};
   }

@@ -9,13 +9,14 @@
 
 namespace attn::analysis {
 
-/// Mean weights over the rows of one head that see the key in question; p is the query's position.
+/// Mean weights of one head over its rows with two weights or more that have the key in question; p is the query's position.
+/// A key that is masked has weight 0.
 struct HeadPattern {
   double previous = 0;  ///< of key p - 1
   double first = 0;     ///< of key 0
   double self = 0;      ///< of key p
   double band = 0;      ///< of all keys p - kBand to p + kBand together
-  double uniform = 0;   ///< entropy over ln(number of keys with a weight), of rows with two keys or more
+  double uniform = 0;   ///< entropy over ln(number of keys with a weight)
 
   /// The pattern that the head is called by, and its score.
   [[nodiscard]] std::string_view name() const noexcept;
@@ -29,7 +30,9 @@ inline constexpr std::int64_t kBand = 3;
 template <class T>
 class PatternWatch : public engine::Observer<T> {
  public:
-  explicit PatternWatch(const engine::Plan& plan) : plan_(plan), rows_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
+  /// `shares`: what is watched does not add up to 1 as it should; each row counts by its shares.
+  PatternWatch(const engine::Plan& plan, bool shares)
+      : plan_(plan), shares_(shares), rows_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
   [[nodiscard]] Needs needs() const override { return {.weights = true, .facts = true}; }
   void weights(const Tile<T>& tile) override;
   void rows(const RowBlock<T>& block) override;
@@ -37,13 +40,13 @@ class PatternWatch : public engine::Observer<T> {
   [[nodiscard]] std::vector<HeadPattern> heads() const;
 
  private:
-  /// What one row gives; negative where the row has no such key.
   struct RowPattern {
-    double previous = -1;
-    double first = -1;
-    double self = -1;
+    double previous = 0;
+    double first = 0;
+    double self = 0;
     double band = 0;
     double entropy = 0;
+    double whole = 1;  ///< what its numbers are shares of
     std::size_t keys = 0;
   };
   [[nodiscard]] std::size_t row_of(std::size_t b, std::size_t h, std::size_t i) const noexcept {
@@ -51,6 +54,7 @@ class PatternWatch : public engine::Observer<T> {
   }
 
   const engine::Plan& plan_;
+  const bool shares_;
   std::vector<RowPattern> rows_;
 };
 

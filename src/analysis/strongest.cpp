@@ -3,17 +3,28 @@
 
 #include "analysis/column_lanes.hpp"
 
+#include <attn/error.hpp>
+
 #include <algorithm>
+
+#include <fmt/format.h>
 
 namespace attn::analysis {
 
 using engine::KeyWeight;
+
+void refuse_pairs(std::size_t most) {
+  throw Error(Status::memory, fmt::format("the table would hold more than {} pairs of a query and a key", most),
+              "list fewer, or allow more with --max-memory");
+}
 
 void Strongest::insert(std::size_t line, KeyWeight entry) {
   std::vector<KeyWeight>& entries = lines_[line];
   if (entries.size() == most_) {
     if (most_ == 0 || !(entry.weight > entries.back().weight)) return;
     entries.pop_back();
+  } else {
+    count_pair();
   }
   const auto weaker = [&](const KeyWeight& known) { return entry.weight > known.weight; };
   entries.insert(std::ranges::find_if(entries, weaker), entry);
@@ -23,7 +34,8 @@ template <class T>
 StrongestKeys<T>::StrongestKeys(const engine::Plan& plan, const Selection& selection)
     : plan_(plan),
       selection_(selection),
-      found_(plan.dims.batch * plan.dims.heads * plan.dims.q_len, std::min(selection.most, plan.dims.kv_len)),
+      found_(plan.dims.batch * plan.dims.heads * plan.dims.q_len, std::min(selection.most, plan.dims.kv_len),
+             selection.most_pairs),
       is_short_(plan.dims.batch * plan.dims.heads * plan.dims.q_len) {}
 
 template <class T>
@@ -54,7 +66,8 @@ template <class T>
 StrongestQueries<T>::StrongestQueries(const engine::Plan& plan, const Selection& selection)
     : plan_(plan),
       selection_(selection),
-      found_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, std::min(selection.most, plan.dims.q_len)) {}
+      found_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, std::min(selection.most, plan.dims.q_len),
+             selection.most_pairs) {}
 
 template <class T>
 void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {

@@ -4,7 +4,9 @@
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 
+#include <atomic>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -16,6 +18,7 @@ struct Selection {
   double minimum = 0;          ///< weights below are left out
   bool no_self = false;        ///< leaves out the key at the query's own position
   std::optional<double> mass;  ///< as few keys as hold this share of the row's mass, `most` at most
+  std::size_t most_pairs = std::numeric_limits<std::size_t>::max();  ///< of all rows or columns together
 
   /// What an engine is asked for the strongest keys of rows: one more, for the one that may be the query's own.
   [[nodiscard]] engine::Needs needs() const noexcept {
@@ -23,20 +26,34 @@ struct Selection {
   }
 };
 
+/// Throws Error(memory): a table would hold more pairs than that.
+[[noreturn]] void refuse_pairs(std::size_t most);
+
 /// Pairs of each row or column, strongest first, ties to the lowest number: entries() of line r = (batch * heads + head) *
 /// length + number. KeyWeight::key is the other side: a key for a row, a query for a column.
 class Strongest {
  public:
-  Strongest(std::size_t lines, std::size_t most) : most_(most), lines_(lines) {}
+  /// Throws Error(memory) from append() and insert() when there are more than `most_pairs` in all lines.
+  Strongest(std::size_t lines, std::size_t most, std::size_t most_pairs) : most_(most), most_pairs_(most_pairs), lines_(lines) {}
   [[nodiscard]] const std::vector<engine::KeyWeight>& entries(std::size_t line) const noexcept { return lines_[line]; }
   /// Behind what a line has; the caller sees to the order.
-  void append(std::size_t line, engine::KeyWeight entry) { lines_[line].push_back(entry); }
+  void append(std::size_t line, engine::KeyWeight entry) {
+    count_pair();
+    lines_[line].push_back(entry);
+  }
   /// Where it belongs in the line; the weakest falls out. Entries with lower numbers must come first.
   void insert(std::size_t line, engine::KeyWeight entry);
   [[nodiscard]] bool is_full(std::size_t line) const noexcept { return lines_[line].size() == most_; }
 
  private:
+  /// Counts a pair that takes new memory.
+  void count_pair() {
+    if (pairs_.fetch_add(1, std::memory_order_relaxed) >= most_pairs_) refuse_pairs(most_pairs_);
+  }
+
   std::size_t most_;
+  std::size_t most_pairs_;
+  std::atomic<std::size_t> pairs_ = 0;
   std::vector<std::vector<engine::KeyWeight>> lines_;
 };
 

@@ -2,10 +2,13 @@
 #include "request/look.hpp"
 
 #include "analysis/weights_file.hpp"
+#include "request/estimate.hpp"
 #include "request/run_outputs.hpp"
 #include "request/watch_outputs.hpp"
+#include "request/watch_plan.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -37,6 +40,9 @@ std::int64_t offset_of(const std::string& text, const Shape& shape) {
 void require_nothing_else(const LookRequest& r) {
   if (!r.input.empty() || !r.query.empty() || !r.key.empty() || !r.params.empty())
     throw Error(Status::usage, "--from-weights takes the place of queries and keys: give one or the other");
+  if (r.value.empty() == r.watch.by_value_norm)
+    throw Error(Status::usage, r.watch.by_value_norm ? "--by-value-norm needs the values that the weights belong to: --value F"
+                                                     : "--from-weights has no use for values but --by-value-norm");
   for (const std::string* file : {&r.weights, &r.scores, &r.lse, &r.present_key, &r.present_value})
     if (!file->empty())
       throw Error(Status::usage, fmt::format("--from-weights computes no attention: there is nothing to write to {}", *file));
@@ -51,6 +57,24 @@ std::vector<std::string> names_of(const std::string& file, const LookRequest& r,
   return names;
 }
 
+/// The values that weights in a file belong to: laid out as those of a run, or [heads, kv_len, value_dim] beside weights
+/// [heads, q_len, kv_len].
+engine::RowSource<double> values_of(const Loaded& loaded, const LookRequest& r, engine::Dims& d) {
+  engine::NamedArray values{loaded.array, "value " + loaded.name.text()};
+  if (const Shape& s = loaded.array.shape(); s.size() == 3 && d.batch == 1 && s[0] > 1)
+    values.array = loaded.array.reshaped({1, s[0], s[1], s[2]});
+  const std::size_t packed = r.kv_heads != 0 ? r.kv_heads : r.heads != 0 ? r.heads : d.heads;
+  engine::RowSource<double> rows({}, values, values.array.rank() == 4 ? 0 : packed);
+  const engine::HeadLayout& l = rows.layout();
+  if (l.batch != d.batch || l.length != d.kv_len || l.heads == 0 || d.heads % l.heads != 0)
+    throw Error(Status::data, {.file = loaded.name.text()},
+                fmt::format("values of shape {} do not belong to weights of batch {}, {} heads and {} keys",
+                            to_string(loaded.array.shape()), d.batch, d.heads, d.kv_len));
+  d.kv_heads = l.heads;
+  d.value_dim = l.dim;
+  return rows;
+}
+
 void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, Reporter& reporter) {
   if (findings.rows_off == 0) return;
   const std::size_t row = findings.first_off;
@@ -59,27 +83,45 @@ void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, 
                             row / d.q_len / d.heads, findings.mass_off));
 }
 
+/// The tables are all that is held besides a row of weights for each thread.
+void check_memory(const LookRequest& r, const std::vector<OutputPlan>& planned) {
+  std::uint64_t bytes = 0;
+  for (const OutputPlan& p : planned) bytes += element_count(p.shape) * item_size(p.dtype);
+  if (r.max_memory && bytes > r.max_memory->bytes)
+    throw Error(Status::memory,
+                fmt::format("the tables need {} and --max-memory allows {}", byte_text(bytes), byte_text(r.max_memory->bytes)));
+}
+
 /// The same tables, of weights that are there.
 void look_at_weights(const LookRequest& r, const RunContext& context) {
   require_nothing_else(r);
   if (r.dry_run) throw Error(Status::usage, "--dry-run plans attention, and --from-weights computes none");
   check_watch(r.watch);
+  if (r.dry_run) throw Error(Status::usage, "--from-weights computes no attention: there is no plan of it to print");
   const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
   require_numbers(loaded, r.reading);
   const Shape shape = four_axes(loaded);
   engine::Plan plan = analysis::plan_of_weights(shape, offset_of(r.query_offset, shape));
   plan.options.empty_rows = r.attention.empty_rows;
+  std::vector<std::pair<std::string, Loaded>> inputs{{"weights", loaded}};
+  engine::RowSource<double> values;
+  if (r.watch.by_value_norm) {
+    inputs.emplace_back("value", read_array(FileName::parse(r.value), r.reading.options(DType::f64), context.reporter));
+    require_numbers(inputs.back().second, r.reading);
+    values = values_of(inputs.back().second, r, plan.dims);
+  }
   WatchText text{.dims = plan.dims, .ids = {}, .key_ids = {}, .is_single = loaded.array.dtype() != DType::f64};
   text.ids = names_of(r.ids, r, shape[2], "--ids", context.reporter);
   text.key_ids = names_of(r.key_ids, r, shape[3], "--key-ids", context.reporter);
   if (text.key_ids.empty() && shape[2] == shape[3]) text.key_ids = text.ids;
 
-  std::vector<OutputPlan> planned;
-  for (const std::string* file : {&r.watch.stats, &r.watch.topk})
-    if (!file->empty()) planned.push_back({.role = "table", .file = *file, .shape = {}, .dtype = DType::f64});
-  check_output_files(planned, {}, {{"weights", loaded}});
+  WatchSettings watch = r.watch;
+  if (r.max_memory) watch.most_pairs = std::numeric_limits<std::size_t>::max();
+  const std::vector<OutputPlan> planned = plan_watch(watch, plan.dims);
+  check_memory(r, planned);
+  check_output_files(planned, {}, inputs);
   Outputs files(context.temporary_folder);
-  const WatchOutputs<double> watched(r.watch, plan, text, files);
+  const WatchOutputs<double> watched(watch, plan, values, text, files);
   const engine::Execution execution{.threads = r.threads == 0 ? context.cores : r.threads,
                                     .isa = {},
                                     .cancelled = context.cancelled,
@@ -88,7 +130,7 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   const analysis::WeightsFindings findings = analysis::walk_weights(plan, loaded.array, observers, execution);
   watched.finish(context.reporter);
   announce(findings, plan.dims, context.reporter);
-  verify_unchanged(loaded);
+  for (const auto& [role, input] : inputs) verify_unchanged(input);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();

@@ -14,13 +14,15 @@ constexpr const char* kLooking = "Looking";
 constexpr auto kWatch = [](auto& s) -> auto& { return s.watch; };
 
 Row<L> from_weights_row() {
-  return row<L>({.name = "from-weights",
-                 .metavar = "F",
-                 .group = kLooking,
-                 .help = "weights that are there already, in the place of queries and keys",
-                 .details = "[q_len, kv_len], or with [batch, heads] or [heads] before; any type of number. NPY, stored NPZ and "
-                            "safetensors files are mapped and read row by row. Positions count from --query-offset."},
-                [](auto& s) -> auto& { return s.from_weights; });
+  return row<L>(
+      {.name = "from-weights",
+       .metavar = "F",
+       .group = kLooking,
+       .help = "weights that are there already, in the place of queries and keys",
+       .details = "[q_len, kv_len], or with [batch, heads] or [heads] before; any type of number. NPY, stored NPZ and "
+                  "safetensors files are mapped and read row by row. Positions count from --query-offset; --value is read with "
+                  "--by-value-norm."},
+      [](auto& s) -> auto& { return s.from_weights; });
 }
 
 /// What `attn run` has besides: its arrays may be written in the same walk.
@@ -51,6 +53,7 @@ const Table<LookRequest>& stats_table() {
              "The same as --per pattern: mean weights of the key before the query, of the first key, of the query's own, of "
              "3 neighbours on each side, and the entropy's share of the largest there could be."},
         [](auto& s) -> auto& { return s.detect; }));
+    append(rows, Table<WatchSettings>{by_value_norm_row(kLooking)}, kWatch);
     rows.push_back(from_weights_row());
     add_run(rows, "the table as CSV");
     return rows;
@@ -62,6 +65,7 @@ const Table<LookRequest>& topk_table() {
   static const Table<L> table = [] {
     Table<L> rows;
     append(rows, topk_rows({kLooking, ""}), kWatch);
+    append(rows, Table<WatchSettings>{by_value_norm_row(kLooking)}, kWatch);
     rows.push_back(from_weights_row());
     add_run(rows, "the table");
     return rows;

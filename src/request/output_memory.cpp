@@ -2,7 +2,7 @@
 #include "request/output_memory.hpp"
 
 #include "engine/blocks.hpp"
-#include "request/watch_outputs.hpp"
+#include "request/watch_plan.hpp"
 
 #include <algorithm>
 #include <optional>

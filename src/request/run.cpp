@@ -11,8 +11,10 @@
 #include "request/run_outputs.hpp"
 #include "request/stopwatch.hpp"
 #include "request/watch_outputs.hpp"
+#include "request/watch_plan.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -62,6 +64,7 @@ RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engi
   r.dtype = inputs.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
   if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
   if (r.threads == 0) r.threads = context.cores;
+  if (r.max_memory) r.watch.most_pairs = std::numeric_limits<std::size_t>::max();
   if (r.attention.rope != RopePairing::none) r.rope_base = plan.options.rope_base;
   if (inputs.projection) {
     r.heads = inputs.projection->heads().heads;
@@ -86,7 +89,7 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
   const WatchText text{
       .dims = plan.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .is_single = inputs.compute == DType::f32};
-  const WatchOutputs<T> watched(record.request.watch, plan, text, files);
+  const WatchOutputs<T> watched(record.request.watch, plan, operands.value, text, files);
   files.require_distinct_from(report);
   analysis::EmptyRows<T> empty(plan);
   std::vector<engine::Observer<T>*> observers = outputs.observers();

@@ -3,6 +3,7 @@
 
 #include "engine/prepare.hpp"
 #include "request/long_weights.hpp"
+#include "request/watch_plan.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -61,21 +62,6 @@ void check_ids(const std::vector<std::string>& ids, std::size_t length, const ch
     throw Error(Status::data, fmt::format("{} names {} {}, but there are {}", option, ids.size(), what, length));
 }
 
-/// Text has no shape and type; these are those of the numbers it is made from.
-OutputPlan planned_stats(const WatchSettings& watch, const engine::Dims& d) {
-  const std::size_t length = watch.summary ? d.q_len + d.kv_len : watch.per == StatsPer::column ? d.kv_len : d.q_len;
-  return {.role = "stats-out", .file = watch.stats, .shape = {d.batch, d.heads, length, 5}, .dtype = DType::f64};
-}
-
-OutputPlan planned_topk(const WatchSettings& watch, const engine::Dims& d) {
-  const bool is_row = watch.by == TopBy::row;
-  const std::size_t most = std::min(watch.most(), is_row ? d.kv_len : d.q_len);
-  return {.role = "topk-out",
-          .file = watch.topk,
-          .shape = {d.batch, d.heads, is_row ? d.q_len : d.kv_len, most, 2},
-          .dtype = DType::f64};
-}
-
 bool is_same_file(const std::string& one, const std::string& other) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(one, ignored) && std::filesystem::equivalent(one, other, ignored);
@@ -126,8 +112,7 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
   want("weights", request.weights, pairs_shape(inputs, d));
   want("scores", request.scores, pairs_shape(inputs, d));
   want("lse", request.lse, std::move(lse));
-  if (!request.watch.stats.empty()) planned.push_back(planned_stats(request.watch, d));
-  if (!request.watch.topk.empty()) planned.push_back(planned_topk(request.watch, d));
+  std::ranges::move(plan_watch(request.watch, d), std::back_inserter(planned));
   want("present-key", request.present_key, {d.batch, d.kv_heads, d.kv_len, d.head_dim});
   want("present-value", request.present_value, {d.batch, d.kv_heads, d.kv_len, d.value_dim});
   check_output_files(planned, request.report, inputs.files);

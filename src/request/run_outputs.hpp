@@ -5,6 +5,7 @@
 #include "engine/observer.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
+#include "request/output_plan.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_request.hpp"
 
@@ -15,14 +16,6 @@
 #include <vector>
 
 namespace attn::request {
-
-/// One output as planned: before it has memory.
-struct OutputPlan {
-  std::string role;  ///< the option's name: "output", "weights"
-  std::string file;
-  Shape shape;
-  DType dtype = DType::f32;
-};
 
 /// The outputs the request asks for, in the layouts of CONTRACT: the output as the query, pairs without the axes the query lacks.
 /// Throws Error(usage) when two outputs are standard output or one would replace an input.

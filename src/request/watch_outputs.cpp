@@ -1,6 +1,8 @@
 // The observers that statistics and strongest pairs come from, and the files that they go to.
 #include "request/watch_outputs.hpp"
 
+#include "request/watch_plan.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,47 +10,25 @@
 
 namespace attn::request {
 
-void check_watch(const WatchSettings& s) {
-  if (s.topk.empty()) return;
-  if (s.most() == 0) throw Error(Status::usage, "0 pairs of each row are nothing to list (expected 1 or more)");
-  if (s.mass && !(*s.mass > 0 && *s.mass <= 1))
-    throw Error(Status::usage, fmt::format("a mass of {} is no share of a row's weight (expected above 0, at most 1)", *s.mass));
-  if (s.mass && s.by == TopBy::column)
-    throw Error(Status::usage, "a mass is a share of a row's weight: columns have none to share",
-                "list the strongest of columns by their number");
-  if (std::isnan(s.minimum)) throw Error(Status::usage, "NaN is no bound for weights");
-}
-
-engine::Needs needs_of(const WatchSettings& s) {
-  engine::Needs needs;
-  if (!s.stats.empty()) {
-    needs.facts = s.summary || s.per != StatsPer::column;
-    needs.columns = s.summary || s.per == StatsPer::column;
-    needs.weights = !s.summary && s.per == StatsPer::pattern;
-  }
-  if (s.topk.empty()) return needs;
-  if (s.by == TopBy::column)
-    needs.columns = true;
-  else
-    needs |= s.selection().needs();
-  return needs;
-}
-
 template <class T>
-WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const WatchText& text, Outputs& files)
+WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
+                              const WatchText& text, Outputs& files)
     : settings_(settings), plan_(plan) {
   check_watch(settings);
   if (!settings.stats.empty()) add_stats(text, files);
   if (!settings.topk.empty()) add_topk(text, files);
+  if (settings.by_value_norm)
+    by_value_norm_ = std::make_unique<analysis::ByValueNorm<T>>(
+        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), own_observers());
 }
 
 template <class T>
 void WatchOutputs<T>::add_stats(const WatchText& text, Outputs& files) {
-  const engine::Needs needs = needs_of(settings_);
   const bool is_rows = settings_.summary || settings_.per == StatsPer::row || settings_.per == StatsPer::head;
   if (is_rows) rows_ = std::make_shared<analysis::RowStatistics<T>>(plan_);
   if (settings_.summary || settings_.per == StatsPer::column) columns_ = std::make_shared<analysis::ColumnStatistics<T>>(plan_);
-  if (needs.weights) patterns_ = std::make_shared<analysis::PatternWatch<T>>(plan_);
+  if (!settings_.summary && settings_.per == StatsPer::pattern)
+    patterns_ = std::make_shared<analysis::PatternWatch<T>>(plan_, settings_.by_value_norm);
   const FileName name = FileName::parse_output(settings_.stats);
   if (settings_.summary)
     return files.add_text(name, [text, rows = rows_, columns = columns_](Outputs::TextSink& sink) {
@@ -86,6 +66,12 @@ void WatchOutputs<T>::add_topk(const WatchText& text, Outputs& files) {
 
 template <class T>
 std::vector<engine::Observer<T>*> WatchOutputs<T>::observers() const {
+  if (by_value_norm_ != nullptr) return {by_value_norm_.get()};
+  return own_observers();
+}
+
+template <class T>
+std::vector<engine::Observer<T>*> WatchOutputs<T>::own_observers() const {
   std::vector<engine::Observer<T>*> all{rows_.get(), columns_.get(), patterns_.get(), keys_.get(), queries_.get()};
   std::erase(all, nullptr);
   return all;

@@ -1,6 +1,7 @@
 // The observers that statistics and strongest pairs come from, and the files that they go to.
 #pragma once
 
+#include "analysis/by_value_norm.hpp"
 #include "engine/engine.hpp"
 #include "request/watch_text.hpp"
 
@@ -9,18 +10,14 @@
 
 namespace attn::request {
 
-/// Refuses settings without meaning: a share of the mass beyond 0 to 1, or of columns.
-void check_watch(const WatchSettings& settings);
-
-/// What the settings ask of an engine.
-[[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
-
 /// Makes the observers that the settings ask for and declares the files. T is the type the walk hands out.
 template <class T>
 class WatchOutputs {
  public:
-  /// `settings` and `plan` must live until the files are committed.
-  WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const WatchText& text, Outputs& files);
+  /// `settings` and `plan` must live until the files are committed. `values` are read only where the settings weigh by their
+  /// norms.
+  WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values, const WatchText& text,
+               Outputs& files);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
   /// After the walk: refuses negative weights where an entropy was asked for, and says what could not be had.
@@ -31,6 +28,7 @@ class WatchOutputs {
  private:
   void add_stats(const WatchText& text, Outputs& files);
   void add_topk(const WatchText& text, Outputs& files);
+  [[nodiscard]] std::vector<engine::Observer<T>*> own_observers() const;
 
   const WatchSettings& settings_;
   const engine::Plan& plan_;
@@ -40,6 +38,7 @@ class WatchOutputs {
   std::shared_ptr<analysis::PatternWatch<T>> patterns_;
   std::shared_ptr<analysis::StrongestKeys<T>> keys_;
   std::shared_ptr<analysis::StrongestQueries<T>> queries_;
+  std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of these, or null
 };
 
 }  // namespace attn::request

@@ -18,7 +18,8 @@ enum class TopForm { csv, ndjson };
 struct WatchSettings {
   std::string stats;
   StatsPer per = StatsPer::row;
-  bool summary = false;  ///< statistics as a page for people instead of CSV
+  bool by_value_norm = false;  ///< of |w_ij| ||v_j||, whatever is asked for
+  bool summary = false;        ///< statistics as a page for people instead of CSV
 
   std::string topk;
   std::optional<std::size_t> count;  ///< of each row or column; default 10, or with `mass` most_for_mass
@@ -28,11 +29,13 @@ struct WatchSettings {
   bool no_self = false;
   TopForm form = TopForm::csv;
 
+  /// Pairs that a table may hold where --max-memory sets no bound: 4 GiB of them.
+  std::size_t most_pairs = std::size_t{1} << 28U;
   /// Keys of a row that are kept at most while its mass is not reached.
   static constexpr std::size_t most_for_mass = 4096;
   [[nodiscard]] std::size_t most() const { return count.value_or(mass ? most_for_mass : 10); }
   [[nodiscard]] analysis::Selection selection() const {
-    return {.most = most(), .minimum = minimum, .no_self = no_self, .mass = mass};
+    return {.most = most(), .minimum = minimum, .no_self = no_self, .mass = mass, .most_pairs = most_pairs};
   }
 };
 
@@ -47,6 +50,8 @@ struct WatchNames {
 /// What statistics are of, and which pairs are listed how.
 [[nodiscard]] Table<WatchSettings> stats_rows(const WatchNames& names);
 [[nodiscard]] Table<WatchSettings> topk_rows(const WatchNames& names);
+/// What stands for the weights in all of them.
+[[nodiscard]] Row<WatchSettings> by_value_norm_row(const std::string& group);
 
 /// All of it as `attn run` has it, with the outputs' files.
 [[nodiscard]] const Table<WatchSettings>& watch_table();

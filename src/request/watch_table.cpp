@@ -49,6 +49,17 @@ Table<W> topk_rows(const WatchNames& names) {
   return t;
 }
 
+Row<W> by_value_norm_row(const std::string& group) {
+  return row<W>(
+      {.name = "by-value-norm",
+       .group = group,
+       .help = "the norm of w_ij v_j in the place of the weight w_ij (Kobayashi et al. 2020)",
+       .details =
+           "A key with a large weight and a short value adds little to the output. Largest weights, strongest keys and what "
+           "keys receive are norms as they are; entropy, support, distance and patterns are of each norm's share of its row."},
+      [](auto& s) -> auto& { return s.by_value_norm; });
+}
+
 const Table<W>& watch_table() {
   static const Table<W> table = [] {
     Table<W> rows;
@@ -69,6 +80,7 @@ const Table<W>& watch_table() {
                            .writes = true},
                           [](auto& s) -> auto& { return s.topk; }));
     append(rows, topk_rows({kWatchGroup, "topk-"}), self);
+    rows.push_back(by_value_norm_row(kWatchGroup));
     return rows;
   }();
   return table;

@@ -173,11 +173,11 @@ void WatchText::summary(Outputs::TextSink& sink, const std::vector<analysis::Hea
   std::partial_sort(order.begin(), order.begin() + shown, order.end(),
                     [&](std::size_t a, std::size_t b) { return received[a] != received[b] ? received[a] > received[b] : a < b; });
   page += "keys that receive most, over all heads:\n";
-  const double total = std::max(1.0, static_cast<double>(dims.batch * dims.heads * dims.q_len));
+  const double total = std::accumulate(received.begin(), received.end(), 0.0);
   for (std::ptrdiff_t n = 0; n < shown; ++n) {
     const std::size_t key = order[static_cast<std::size_t>(n)];
     page += fmt::format("  {}: {:.2f} ({:.2f} % of all)\n", key_ids.empty() ? std::to_string(key) : key_ids[key], received[key],
-                        100 * received[key] / total);
+                        total == 0 ? 0.0 : 100 * received[key] / total);
   }
   sink.write(page);
 }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -79,10 +80,11 @@ class Judge {
       CHECK_EQ(table.index(line, column + 1), facts[1].get<std::size_t>());
   }
 
-  void rows() const {
+  /// What a file of rows says against the lines `name` of the case.
+  void rows(const char* name = "rows") const {
     const Table table("rows.csv");
     REQUIRE_EQ(table.rows(), lengths(0) * lengths(1));
-    for (const Json& row : one_["rows"]) {
+    for (const Json& row : one_[name]) {
       const auto r = row[0].get<std::size_t>();
       INFO("row ", r);
       CHECK_EQ(table.index(r, 2), r % lengths(1));
@@ -93,16 +95,37 @@ class Judge {
     }
   }
 
-  void columns() const {
+  void columns(const char* name = "columns") const {
     const Table table("columns.csv");
     REQUIRE_EQ(table.rows(), lengths(0) * lengths(2));
-    for (const Json& column : one_["columns"]) {
+    for (const Json& column : one_[name]) {
       const auto c = column[0].get<std::size_t>();
       INFO("column ", c);
       CHECK_EQ(table.index(c, 2), c % lengths(2));
       near("received", table.at(c, 3), column[1]);
       // Where weights may be negative, the 0 of a masked pair may be the dense matrix's largest number; here it is absent.
       if (one_["normalizer"] != "none" || column[2].get<double>() > 0) largest(table, c, 4, {column[2], column[3], column[4]});
+    }
+  }
+
+  /// The scores of heads against `name` of the case.
+  void patterns(const char* name) const {
+    std::ifstream file("patterns.csv");
+    std::string line;
+    std::getline(file, line);
+    for (const Json& head : one_[name]) {
+      REQUIRE(std::getline(file, line));
+      if (head.is_null()) continue;
+      std::vector<std::string> cells;
+      std::stringstream text(line);
+      for (std::string cell; std::getline(text, cell, ',');) cells.push_back(cell);
+      REQUIRE_EQ(cells.size(), 9);
+      for (std::size_t i = 0; i < 5; ++i) near("pattern", std::stod(cells[4 + i]), head[i]);
+      const std::map<std::string, std::size_t> places{{"previous", 4}, {"first", 5}, {"self", 6}, {"band", 7}, {"uniform", 8}};
+      // "mixed" is scored by the sharpest.
+      const std::string sharpest = std::to_string(std::max({std::stod(cells[4]), std::stod(cells[5]), std::stod(cells[6])}));
+      CHECK_EQ(std::to_string(std::stod(cells[3])),
+               cells[2] == "mixed" ? sharpest : std::to_string(std::stod(cells[places.at(cells[2])])));
     }
   }
 
@@ -175,9 +198,38 @@ void judge_columns(const Json& one, const std::string& engine) {
   if (one["normalizer"] != "none") judge.strongest("top.csv", "columns", 2, 4, 2);
 }
 
+void judge_patterns(const Json& one, const std::string& engine) {
+  const Judge judge(one, engine);
+  const Words asked{"--stats-out", "patterns.csv", "--stats-per", "pattern"};
+  if (!one["negative"]) {
+    (void)run_inside(with(one, engine, asked));
+    judge.patterns("patterns");
+  }
+  (void)run_inside(with(one, engine, joined(asked, {"--by-value-norm"})));
+  judge.patterns("norm_patterns");
+}
+
+/// By norms nothing is negative, whatever the normalizer.
+void judge_norms(const Json& one, const std::string& engine) {
+  const Judge judge(one, engine);
+  (void)run_inside(
+      with(one, engine, {"--stats-out", "rows.csv", "--topk-out", "top.csv", "--topk-number", "3", "--by-value-norm"}));
+  judge.rows("norm_rows");
+  judge.strongest("top.csv", "norm_rows", 1, 2, 4);
+  (void)run_inside(with(one, engine,
+                        {"--stats-out", "columns.csv", "--stats-per", "column", "--topk-out", "top.csv", "--topk-by", "column",
+                         "--topk-number", "3", "--by-value-norm"}));
+  judge.columns("norm_columns");
+  judge.strongest("top.csv", "norm_columns", 2, 4, 2);
+}
+
 /// attn stats or attn topk on a file of weights.
-void look_at(const std::string& weights, const std::string& offset, const std::string& per, bool is_topk) {
+void look_at(const std::string& weights, const std::string& offset, const std::string& per, bool is_topk,
+             const std::string& values = "", std::size_t kv_heads = 0) {
   request::LookRequest r;
+  r.value = values;
+  r.kv_heads = kv_heads;
+  r.watch.by_value_norm = !values.empty();
   r.from_weights = weights;
   r.query_offset = offset;
   Listener listener;
@@ -213,6 +265,8 @@ TEST_CASE("statistics of both engines agree with the oracle's dense weights") {
       INFO(engine);
       judge_rows(one, engine);
       judge_columns(one, engine);
+      judge_norms(one, engine);
+      judge_patterns(one, engine);
     }
   }
   for (const auto& [what, error] : worst()) MESSAGE(fmt::format("{}: largest error {:.2g}", what, error));
@@ -229,9 +283,12 @@ TEST_CASE("statistics have the same bytes on any number of threads, and leave th
     (void)run_inside(joined(arguments, {"-o", "alone.npy", "--threads", "1"}));
     std::map<std::string, std::string> seen;
     for (const std::string threads : {"1", "2", "5"}) {
-      for (const std::string per : {"row", "column"}) {
-        (void)run_inside(joined(arguments, {"-o", "output.npy", "--stats-out", "stats.csv", "--stats-per", per, "--topk-out",
-                                            "top.csv", "--topk-by", per, "--threads", threads}));
+      for (const std::string per : {"row", "column", "row norm", "column norm"}) {
+        const bool by_norm = per.ends_with("norm");
+        const std::string side = per.substr(0, per.find(' '));
+        (void)run_inside(joined(joined(arguments, {"-o", "output.npy", "--stats-out", "stats.csv", "--stats-per", side,
+                                                   "--topk-out", "top.csv", "--topk-by", side, "--threads", threads}),
+                                by_norm ? Words{"--by-value-norm"} : Words{}));
         CHECK(read_file("output.npy") == read_file("alone.npy"));
         for (const std::string file : {"stats.csv", "top.csv"}) {
           const auto [entry, is_new] = seen.emplace(per + file, read_file(file));
@@ -245,6 +302,7 @@ TEST_CASE("statistics have the same bytes on any number of threads, and leave th
 
 TEST_CASE("weights in a file say what the oracle's dense weights say, on any number of threads") {
   std::size_t judged = 0;
+  std::size_t judged_by_norm = 0;
   for (std::size_t i = 0; i < cases().size(); i += is_sanitized ? 12 : 2) {
     const Json& one = cases()[i];
     const auto arguments = one["arguments"].get<Words>();
@@ -266,6 +324,18 @@ TEST_CASE("weights in a file say what the oracle's dense weights say, on any num
     if (one["normalizer"] != "none") judge.strongest("top.csv", "rows", 1, 2, 4);
     look_at("weights.npy", offset, "column", true);
     if (one["normalizer"] != "none") judge.strongest("top.csv", "columns", 2, 4, 2);
+    const std::string values = value_of(arguments, "-v");
+    if (values.empty()) continue;
+    ++judged_by_norm;
+    const std::string heads = value_of(arguments, value_of(arguments, "--kv-heads").empty() ? "--heads" : "--kv-heads");
+    const std::size_t packed = heads.empty() ? 0 : std::stoul(heads);
+    look_at("weights.npy", offset, "row", false, values, packed);
+    look_at("weights.npy", offset, "column", false, values, packed);
+    judge.rows("norm_rows");
+    judge.columns("norm_columns");
+    look_at("weights.npy", offset, "row", true, values, packed);
+    judge.strongest("top.csv", "norm_rows", 1, 2, 4);
   }
   CHECK(judged >= (is_sanitized ? 8 : 50));
+  CHECK(judged_by_norm >= (is_sanitized ? 5 : 40));
 }

@@ -1,0 +1,22 @@
+// What statistics and strongest pairs ask of a walk, and how large their tables are.
+#pragma once
+
+#include "engine/observer.hpp"
+#include "engine/plan.hpp"
+#include "request/output_plan.hpp"
+#include "request/watch_request.hpp"
+
+#include <vector>
+
+namespace attn::request {
+
+/// Refuses settings without meaning: a share of the mass beyond 0 to 1, or of columns.
+void check_watch(const WatchSettings& settings);
+
+/// What the settings ask of an engine.
+[[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
+
+/// The tables that the settings ask for. Throws Error(memory) for one that holds more pairs than `most_pairs`.
+[[nodiscard]] std::vector<OutputPlan> plan_watch(const WatchSettings& settings, const engine::Dims& dims);
+
+}  // namespace attn::request
