@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compares statistics and strongest keys with the output alone: time, processor time and memory of one head of LENGTH queries and
-# keys with 64 features. All in turn, each the shortest of the rounds.
+# keys with 64 features. All in turn, each the shortest of the rounds. Then holds entropies to float64, and what keys receive to the
+# number of queries.
 #
 #   bench/statistics.sh [ATTN] [LENGTH] [ROUNDS] [THREADS]
 #
@@ -45,10 +46,12 @@ for ((round = 0; round < rounds; ++round)); do
   measure "row statistics" stats -o rows.csv
   measure "column statistics" stats --per column -o columns.csv
   measure "10 strongest keys" topk -o top.csv
-  measure "10 strongest queries" topk --by column -o top.csv
+  measure "10 strongest queries" topk --by column -o queries.csv
+  measure "row statistics by value norm" stats --by-value-norm -o norms.csv
   measure "output, rows and strongest keys" run -o both.npy --stats-out rows2.csv --topk-out top2.csv
   cmp o.npy both.npy
   cmp rows.csv rows2.csv
+  cmp top.csv top2.csv
 done
 
 printf '%-34s %8s %10s %6s %8s\n' '' clock processor times MiB
@@ -56,4 +59,13 @@ for name in "${order[@]}"; do
   printf '%-34s %8s %10s %6.2f %8d\n' "$name" "${clock[$name]}" "${processor[$name]}" \
     "$(echo "scale=3; ${clock[$name]} / ${clock[output]}" | bc)" $((memory[$name] / 1024))
 done
+printf '%-34s %8s\n' "the same one after another" "$(echo "${clock[output]} + ${clock["row statistics"]} + ${clock["10 strongest keys"]}" | bc)"
 awk -F, -v n="$length" 'NR > 1 { sum += $4 } END { printf "received in all: %.7g of the number of queries\n", sum / n }' columns.csv
+
+# 64 rows from the middle, every number in float64.
+sampled=$((length < 64 ? length : 64))
+first=$(((length - sampled) / 2))
+"$attn" convert q.npy sample.npy --rows "$first..$((first + sampled - 1))"
+"$attn" stats -q sample.npy -k k.npy --dtype f64 --engine reference -o sample.csv
+tail -n +2 rows.csv | tail -n "+$((first + 1))" | head -n "$sampled" | paste -d, - <(tail -n +2 sample.csv) |
+  awk -F, '{ d = $4 - $12; if (d < 0) d = -d; if (!(d <= worst)) worst = d } END { printf "entropy of %d rows: at most %.2g nats from float64\n", NR, worst }'

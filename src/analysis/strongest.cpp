@@ -67,7 +67,8 @@ StrongestQueries<T>::StrongestQueries(const engine::Plan& plan, const Selection&
     : plan_(plan),
       selection_(selection),
       found_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, std::min(selection.most, plan.dims.q_len),
-             selection.most_pairs) {}
+             selection.most_pairs),
+      threshold_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, -std::numeric_limits<T>::infinity()) {}
 
 template <class T>
 void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
@@ -75,10 +76,7 @@ void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
     const std::size_t line = (tile.batch * plan_.dims.heads + tile.head) * plan_.dims.kv_len + tile.key + j;
     const T* w = tile.data + j * tile.key_step;
     // Most tiles hold nothing for a column that has its list.
-    if (found_.is_full(line)) {
-      const double weakest = found_.entries(line).back().weight;
-      if (!(static_cast<double>(column_maximum(w, tile.queries)) > weakest)) continue;
-    }
+    if (!any_above(w, tile.queries, threshold_[line])) continue;
     for (std::size_t i = 0; i < tile.queries; ++i) {
       const auto weight = static_cast<double>(w[i]);
       if (weight == 0 || !(weight >= selection_.minimum)) continue;
@@ -86,6 +84,7 @@ void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
       if (selection_.no_self && static_cast<std::int64_t>(tile.key + j) == self) continue;
       found_.insert(line, {tile.query + i, weight});
     }
+    if (found_.is_full(line)) threshold_[line] = static_cast<T>(found_.entries(line).back().weight);
   }
 }
 

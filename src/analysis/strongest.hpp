@@ -88,6 +88,7 @@ class StrongestQueries : public engine::Observer<T> {
   const engine::Plan& plan_;
   Selection selection_;
   Strongest found_;
+  std::vector<T> threshold_;  ///< what a weight must exceed to find a place in its column's list
 };
 
 }  // namespace attn::analysis
