@@ -59,8 +59,14 @@ template <class T>
 void PatternWatch<T>::rows(const RowBlock<T>& block) {
   for (std::size_t i = 0; i < block.queries; ++i) {
     RowPattern& row = rows_[row_of(block.batch, block.head, block.query + i)];
-    row.entropy = block.facts[i].entropy;
-    if (shares_) row.whole = block.facts[i].mass;
+    const RowFacts& facts = block.facts[i];
+    if (shares_) {
+      row.entropy = facts.entropy;
+      row.whole = facts.mass;
+    } else if (facts.mass > 0) {
+      // Weights need not add up to 1; how even they are is a matter of their shares.
+      row.entropy = std::log(facts.mass) + facts.entropy / facts.mass;
+    }
   }
 }
 

@@ -16,7 +16,7 @@ struct HeadPattern {
   double first = 0;     ///< of key 0
   double self = 0;      ///< of key p
   double band = 0;      ///< of all keys p - kBand to p + kBand together
-  double uniform = 0;   ///< entropy over ln(number of keys with a weight)
+  double uniform = 0;   ///< entropy of the weights' shares over ln(number of keys with a weight)
 
   /// The pattern that the head is called by, and its score.
   [[nodiscard]] std::string_view name() const noexcept;

@@ -46,10 +46,12 @@ def entropy_of(weights):
 BAND = 3
 
 
-def patterns(shares, entropy, p):
+def patterns(shares, p):
     """Of each head: mean shares of the key before the query, of the first, of the query's own, of the band, and how even they are."""
     batch, heads, q_len, kv_len = shares.shape
     keys = np.arange(kv_len)
+    total = shares.sum(-1, keepdims=True)
+    entropy = entropy_of(shares / np.where(total == 0, 1, total))
     found = []
     for b, h in np.ndindex(batch, heads):
         w, far = shares[b, h], keys - p[b][:, None]
@@ -78,7 +80,7 @@ def norm_facts(w, v, s, p, rows, columns, number):
     of_rows = [[r, number(entropy_of(shares).reshape(-1)[r]), number(distance.reshape(-1)[r]), *line_facts(flat[r], number)]
                for r in rows]
     of_columns = [[c, number(across[c].sum()), *line_facts(across[c], number)] for c in columns]
-    return of_rows, of_columns, patterns(shares, entropy_of(shares), p)
+    return of_rows, of_columns, patterns(shares, p)
 
 
 def draw_case(index, tally, attempt=0):
@@ -116,7 +118,7 @@ def draw_case(index, tally, attempt=0):
             columns.append([int(c), number(across[c].sum()), *line_facts(across[c], number)])
         kept = [row[0] for row in rows][::2], [column[0] for column in columns][::2]
         norm_rows, norm_columns, norm_heads = norm_facts(w, v, s, p, *kept, number)
-        heads = patterns(w, entropy, p) if w.min() >= 0 else []
+        heads = patterns(w, p) if w.min() >= 0 else []
     tally.update(set(d.tags) | {"score x normalizer " + kw["score"] + " " + kw["normaliser"]})
     tally.update(["empty rows"] if np.isneginf(result.logits).all(axis=-1).any() else [])
     return {"name": f"{index:03d}", "double": double, "normalizer": kw["normaliser"], "negative": bool((w < 0).any()),
