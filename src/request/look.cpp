@@ -97,7 +97,6 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   require_nothing_else(r);
   if (r.dry_run) throw Error(Status::usage, "--dry-run plans attention, and --from-weights computes none");
   check_watch(r.watch);
-  if (r.dry_run) throw Error(Status::usage, "--from-weights computes no attention: there is no plan of it to print");
   const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
   require_numbers(loaded, r.reading);
   const Shape shape = four_axes(loaded);
