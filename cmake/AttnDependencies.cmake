@@ -20,3 +20,9 @@ find_path(ATTN_FAST_FLOAT_INCLUDE fast_float/fast_float.h REQUIRED)
 find_path(ATTN_CBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas openblas-pthread REQUIRED)
 set(ATTN_OPENBLAS_NAME libopenblas.so.0 CACHE STRING "The OpenBLAS library as the dynamic loader finds it")
 mark_as_advanced(ATTN_CBLAS_INCLUDE)
+
+# cairo and Pango are loaded when the first picture is drawn (docs/decisions/0010-cairo-when-needed.md): their headers, and the
+# name to load, which brings all the others.
+pkg_check_modules(pangocairo REQUIRED pangocairo)
+set(ATTN_PANGOCAIRO_NAME libpangocairo-1.0.so.0 CACHE STRING "The Pango and cairo library as the dynamic loader finds it")
+mark_as_advanced(ATTN_PANGOCAIRO_NAME)

@@ -3,7 +3,7 @@
 
 # To build the program and its tests.
 build_packages="g++ cmake ninja-build pkg-config libcli11-dev libxtensor-dev libfmt-dev nlohmann-json3-dev libhwy-dev libtbb-dev
-  zlib1g-dev libcsv-dev libfast-float-dev libopenblas-dev nettle-dev libtomlplusplus-dev doctest-dev"
+  zlib1g-dev libcsv-dev libfast-float-dev libopenblas-dev libpango1.0-dev nettle-dev libtomlplusplus-dev doctest-dev"
 # For sweeps over the processes of a cluster (without them attn is built without mpirun), and to test them.
 cluster_packages="libopenmpi-dev openmpi-bin"
 # To build again faster.
