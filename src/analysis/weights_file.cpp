@@ -2,6 +2,7 @@
 #include "analysis/weights_file.hpp"
 
 #include "analysis/chunks.hpp"
+#include "kernels/kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -91,7 +92,7 @@ class FindingsOfRows {
 
 void hand_out_columns(const engine::Plan& plan, const Array& weights, std::span<Observer<double>* const> observers,
                       const engine::Execution& execution) {
-  constexpr std::size_t width = 1024;
+  constexpr std::size_t width = 10 * kernels::kKeys;
   const engine::Dims& d = plan.dims;
   const std::size_t spans = (d.kv_len + width - 1) / width;
   engine::for_each_task(d.batch * d.heads * spans, execution, [&](std::size_t task) {

@@ -102,7 +102,7 @@ class Observer {
   virtual void masked_scores(const Tile<T>& /*tile*/) {}
   virtual void rows(const RowBlock<T>& /*block*/) {}
   /// Final weights, after all calls of the others: tiles of one (batch, head, key) come from one thread, in ascending order of
-  /// their queries. Tiles that nobody sees are left out.
+  /// their queries, and so do neighbouring keys j with the same j / kernels::kKeys. Tiles that nobody sees are left out.
   virtual void columns(const Tile<T>& /*tile*/) {}
 };
 
