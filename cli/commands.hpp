@@ -14,6 +14,7 @@ namespace attn::cli {
 [[nodiscard]] Command stats_command();
 [[nodiscard]] Command topk_command();
 [[nodiscard]] Command sweep_command();
+[[nodiscard]] Command plot_command();
 [[nodiscard]] Command convert_command();
 [[nodiscard]] Command info_command();
 [[nodiscard]] Command gen_command();

@@ -50,6 +50,19 @@ bool locale_is_utf8() {
   return false;
 }
 
+/// "xterm-256color", "tmux", ..: what terminals that call themselves so have shown for twenty years.
+render::Depth depth_of(const char* no_color, const char* colorterm, const char* term) {
+  if (no_color != nullptr && *no_color != '\0') return render::Depth::characters;
+  const std::string_view name = term == nullptr ? "" : term;
+  if (name.empty() || name == "dumb") return render::Depth::characters;
+  const std::string_view colours = colorterm == nullptr ? "" : colorterm;
+  if (colours == "truecolor" || colours == "24bit" || name.ends_with("-direct")) return render::Depth::full;
+  if (name.find("256color") != std::string_view::npos) return render::Depth::palette;
+  for (const std::string_view known : {"xterm", "tmux", "screen", "rxvt", "alacritty", "foot", "kitty", "konsole", "vte"})
+    if (name.starts_with(known)) return render::Depth::palette;
+  return render::Depth::characters;
+}
+
 }  // namespace
 
 Console::Console() {
@@ -60,8 +73,11 @@ Console::Console() {
   coloured_ = interactive_ && (no_color == nullptr || *no_color == '\0');
   output_is_terminal_ = ::isatty(STDOUT_FILENO) == 1;
   unicode_ = locale_is_utf8();
+  depth_ = depth_of(no_color, std::getenv("COLORTERM"), term);
   winsize size{};
-  if (output_is_terminal_ && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width_ = size.ws_col;
+  if (!output_is_terminal_ || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return;
+  if (size.ws_col > 0) width_ = size.ws_col;
+  if (size.ws_row > 0) lines_ = size.ws_row;
 }
 
 void Console::print(std::string_view text) {

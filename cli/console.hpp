@@ -1,6 +1,8 @@
 // Standard output and standard error: data on the one, messages on the other, colour only for people.
 #pragma once
 
+#include "render/terminal.hpp"
+
 #include <attn/error.hpp>
 
 #include <string>
@@ -24,6 +26,11 @@ class Console : public Reporter {
   /// Standard output is a terminal; its width in columns, or 80.
   [[nodiscard]] bool output_is_terminal() const noexcept { return output_is_terminal_; }
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
+  /// Standard output's window, or 80 columns and 24 lines, and the colours that the environment speaks of: none with NO_COLOR,
+  /// all of them with COLORTERM=truecolor or 24bit, else what TERM's name promises.
+  [[nodiscard]] render::Terminal window() const noexcept {
+    return {.columns = width_, .lines = lines_, .depth = depth_, .unicode = unicode_};
+  }
   /// The locale's characters are UTF-8.
   [[nodiscard]] bool unicode() const noexcept { return unicode_; }
 
@@ -44,6 +51,8 @@ class Console : public Reporter {
   bool coloured_ = false;
   bool output_is_terminal_ = false;
   std::size_t width_ = 80;
+  std::size_t lines_ = 24;
+  render::Depth depth_ = render::Depth::characters;
   bool unicode_ = false;
 };
 

@@ -19,7 +19,8 @@ constexpr const char* kDescription =
     "writes the output and whatever else is asked for. Masked means absent: a masked key never reaches any output. The same "
     "inputs and options give the same bytes for any number of threads and any set of outputs.";
 
-Status execute(const RunRequest& request, Console& console) {
+Status execute(RunRequest& request, Console& console) {
+  tell_surroundings(console, request.watch.plot);
   return run_in_context(console, [&](const request::RunContext& context) { request::run(request, context); });
 }
 

@@ -23,4 +23,9 @@ Status run_in_context(Console& console, const std::function<void(const request::
   return Status::ok;
 }
 
+void tell_surroundings(const Console& console, request::PlotSettings& settings) {
+  settings.terminal = console.window();
+  settings.output_is_terminal = console.output_is_terminal();
+}
+
 }  // namespace attn::cli

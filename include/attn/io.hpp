@@ -140,6 +140,10 @@ class Outputs {
   };
   void add_text(const FileName& name, std::function<void(TextSink&)> producer);
 
+  /// The same for contents that are binary, of a `kind` as messages call it: throws Error(usage) when they would go to a
+  /// terminal. `hint` says what to do instead, besides redirecting them.
+  void add_binary(const FileName& name, std::string_view kind, const std::string& hint, std::function<void(TextSink&)> producer);
+
   /// Declares text that is made at commit() from an array, and returns the array's memory as add() does for CSV: zero-filled,
   /// outside of anonymous memory when it is large.
   using ArrayText = std::function<void(TextSink&, const std::byte* memory)>;

@@ -231,6 +231,14 @@ void Outputs::add_text(const FileName& name, std::function<void(TextSink&)> prod
   file.producer = std::move(producer);
 }
 
+void Outputs::add_binary(const FileName& name, std::string_view kind, const std::string& hint,
+                         std::function<void(TextSink&)> producer) {
+  if (resolve_target(name.text()).terminal)
+    throw Error(Status::usage, fmt::format("{} output is binary and is not written to a terminal", kind),
+                "redirect it to a file or a pipe, or " + hint);
+  add_text(name, std::move(producer));
+}
+
 void Outputs::require_distinct_from(const Outputs& other) const {
   for (const OutputFile& file : other.impl_->files)
     if (impl_->find(file.target) != nullptr) Impl::throw_twice(file.target);

@@ -1,4 +1,4 @@
-// attn stats and attn topk: a run that writes what its weights say, or the same from weights in a file.
+// attn stats, attn topk and attn plot: a run that writes what its weights say, or the same from weights in a file.
 #include "request/look.hpp"
 
 #include "analysis/weights_file.hpp"
@@ -102,21 +102,22 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   const Shape shape = four_axes(loaded);
   engine::Plan plan = analysis::plan_of_weights(shape, offset_of(r.query_offset, shape));
   plan.options.empty_rows = r.attention.empty_rows;
-  std::vector<std::pair<std::string, Loaded>> inputs{{"weights", loaded}};
+  ReadFiles inputs{{"weights", loaded}};
   engine::RowSource<double> values;
   if (r.watch.by_value_norm) {
     inputs.emplace_back("value", read_array(FileName::parse(r.value), r.reading.options(DType::f64), context.reporter));
     require_numbers(inputs.back().second, r.reading);
     values = values_of(inputs.back().second, r, plan.dims);
   }
-  WatchText text{.dims = plan.dims, .ids = {}, .key_ids = {}, .is_single = loaded.array.dtype() != DType::f64};
+  WatchText text{
+      .dims = plan.dims, .ids = {}, .key_ids = {}, .source = loaded.name.text(), .is_single = loaded.array.dtype() != DType::f64};
   text.ids = names_of(r.ids, r, shape[2], "--ids", context.reporter);
   text.key_ids = names_of(r.key_ids, r, shape[3], "--key-ids", context.reporter);
   if (text.key_ids.empty() && shape[2] == shape[3]) text.key_ids = text.ids;
 
   WatchSettings watch = r.watch;
   if (r.max_memory) watch.most_pairs = std::numeric_limits<std::size_t>::max();
-  const std::vector<OutputPlan> planned = plan_watch(watch, plan.dims);
+  const std::vector<OutputPlan> planned = plan_watch(watch, plan, text.ids);
   check_memory(r, planned);
   check_output_files(planned, {}, inputs);
   Outputs files(context.temporary_folder);
@@ -155,6 +156,19 @@ void stats(const LookRequest& request, const RunContext& context, bool for_peopl
 void topk(const LookRequest& request, const RunContext& context) {
   LookRequest r = request;
   r.watch.topk = r.output == "none" ? "" : r.output;
+  look(r, context);
+}
+
+void plot(const LookRequest& request, const RunContext& context) {
+  LookRequest r = request;
+  if (r.output == "none") throw Error(Status::usage, "a picture that goes nowhere (-o none)");
+  r.watch.plot.file = r.output;
+  if (!r.html.empty()) {
+    if (r.output != "-" || r.watch.plot.to)
+      throw Error(Status::usage, "--html F is short for -o F --to html: give one or the other");
+    r.watch.plot.file = r.html;
+    r.watch.plot.to = PlotForm::html;
+  }
   look(r, context);
 }
 

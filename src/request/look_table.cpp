@@ -1,4 +1,4 @@
-// The option tables of attn stats and attn topk: their own rows, and those of attn run.
+// The option tables of attn stats, attn topk and attn plot: their own rows, and those of attn run.
 #include "request/look.hpp"
 
 #include <utility>
@@ -68,6 +68,20 @@ const Table<LookRequest>& topk_table() {
     append(rows, Table<WatchSettings>{by_value_norm_row(kLooking)}, kWatch);
     rows.push_back(from_weights_row());
     add_run(rows, "the table");
+    return rows;
+  }();
+  return table;
+}
+
+const Table<LookRequest>& plot_table() {
+  static const Table<L> table = [] {
+    Table<L> rows;
+    append(rows, plot_rows(kLooking, ""), [](auto& s) -> auto& { return s.watch.plot; });
+    rows.push_back(
+        row<L>({.name = "html", .metavar = "F", .group = kLooking, .help = "a page for a browser: short for -o F --to html"},
+               [](auto& s) -> auto& { return s.html; }));
+    rows.push_back(from_weights_row());
+    add_run(rows, "the picture: .png, .svg, .html, .txt, or - for the terminal");
     return rows;
   }();
   return table;

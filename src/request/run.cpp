@@ -88,7 +88,7 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   announce_zero_vectors(findings, record.request, context.reporter);
   RunOutputs<T, D> outputs(record.request, inputs, plan, operands, record.outputs, files);
   const WatchText text{
-      .dims = plan.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .is_single = inputs.compute == DType::f32};
+      .dims = plan.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .source = {}, .is_single = inputs.compute == DType::f32};
   const WatchOutputs<T> watched(record.request.watch, plan, operands.value, text, files);
   files.require_distinct_from(report);
   analysis::EmptyRows<T> empty(plan);

@@ -112,7 +112,7 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
   want("weights", request.weights, pairs_shape(inputs, d));
   want("scores", request.scores, pairs_shape(inputs, d));
   want("lse", request.lse, std::move(lse));
-  std::ranges::move(plan_watch(request.watch, d), std::back_inserter(planned));
+  std::ranges::move(plan_watch(request.watch, plan, inputs.ids), std::back_inserter(planned));
   want("present-key", request.present_key, {d.batch, d.kv_heads, d.kv_len, d.head_dim});
   want("present-value", request.present_value, {d.batch, d.kv_heads, d.kv_len, d.value_dim});
   check_output_files(planned, request.report, inputs.files);

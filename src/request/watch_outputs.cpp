@@ -19,7 +19,9 @@ WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan&
   if (!settings.topk.empty()) add_topk(text, files);
   if (settings.by_value_norm)
     by_value_norm_ = std::make_unique<analysis::ByValueNorm<T>>(
-        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), own_observers());
+        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), tables());
+  if (!settings.plot.file.empty())
+    plot_ = std::make_unique<PlotOutput<T>>(settings.plot, plan, PlotNames{text.ids, text.key_ids, text.source}, files);
 }
 
 template <class T>
@@ -66,12 +68,14 @@ void WatchOutputs<T>::add_topk(const WatchText& text, Outputs& files) {
 
 template <class T>
 std::vector<engine::Observer<T>*> WatchOutputs<T>::observers() const {
-  if (by_value_norm_ != nullptr) return {by_value_norm_.get()};
-  return own_observers();
+  std::vector<engine::Observer<T>*> all = tables();
+  if (by_value_norm_ != nullptr) all = {by_value_norm_.get()};
+  if (plot_ != nullptr) all.push_back(plot_->observer());
+  return all;
 }
 
 template <class T>
-std::vector<engine::Observer<T>*> WatchOutputs<T>::own_observers() const {
+std::vector<engine::Observer<T>*> WatchOutputs<T>::tables() const {
   std::vector<engine::Observer<T>*> all{rows_.get(), columns_.get(), patterns_.get(), keys_.get(), queries_.get()};
   std::erase(all, nullptr);
   return all;
@@ -93,6 +97,7 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
                   "statistics of columns do not need one: --per column");
     }
   }
+  if (plot_ != nullptr) plot_->finish();
   if (keys_ != nullptr && keys_->short_rows() > 0)
     reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", keys_->short_rows(),
                               settings_.most(), settings_.mass.value_or(1)));
@@ -102,6 +107,7 @@ template <class T>
 bool WatchOutputs<T>::saw_nan() const {
   if (rows_ != nullptr && std::ranges::any_of(rows_->facts(), [](const engine::RowFacts& f) { return std::isnan(f.mass); }))
     return true;
+  if (plot_ != nullptr && plot_->saw_nan()) return true;
   return columns_ != nullptr &&
          std::ranges::any_of(columns_->facts(), [](const analysis::ColumnFacts& f) { return std::isnan(f.received); });
 }

@@ -3,6 +3,7 @@
 
 #include "analysis/by_value_norm.hpp"
 #include "engine/engine.hpp"
+#include "request/plot_output.hpp"
 #include "request/watch_text.hpp"
 
 #include <memory>
@@ -14,13 +15,13 @@ namespace attn::request {
 template <class T>
 class WatchOutputs {
  public:
-  /// `settings` and `plan` must live until the files are committed. `values` are read only where the settings weigh by their
-  /// norms.
+  /// `settings` and `plan` must live until the files are committed, the names of `text` until finish(). `values` are read only
+  /// where the settings weigh by their norms.
   WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values, const WatchText& text,
                Outputs& files);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
-  /// After the walk: refuses negative weights where an entropy was asked for, and says what could not be had.
+  /// After the walk: draws, refuses negative weights where an entropy was asked for, and says what could not be had.
   void finish(Reporter& reporter) const;
   /// Some statistic is NaN.
   [[nodiscard]] bool saw_nan() const;
@@ -28,7 +29,7 @@ class WatchOutputs {
  private:
   void add_stats(const WatchText& text, Outputs& files);
   void add_topk(const WatchText& text, Outputs& files);
-  [[nodiscard]] std::vector<engine::Observer<T>*> own_observers() const;
+  [[nodiscard]] std::vector<engine::Observer<T>*> tables() const;
 
   const WatchSettings& settings_;
   const engine::Plan& plan_;
@@ -38,7 +39,8 @@ class WatchOutputs {
   std::shared_ptr<analysis::PatternWatch<T>> patterns_;
   std::shared_ptr<analysis::StrongestKeys<T>> keys_;
   std::shared_ptr<analysis::StrongestQueries<T>> queries_;
-  std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of these, or null
+  std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of the above, or null
+  std::unique_ptr<PlotOutput<T>> plot_;
 };
 
 }  // namespace attn::request

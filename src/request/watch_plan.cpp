@@ -1,6 +1,8 @@
 // What statistics and strongest pairs ask of a walk, and how large their tables are.
 #include "request/watch_plan.hpp"
 
+#include "request/plot_view.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -10,8 +12,8 @@ namespace attn::request {
 
 namespace {
 
-/// What the observers ask for, of weights or of norms.
-engine::Needs observer_needs(const WatchSettings& s) {
+/// What the tables ask for, of weights or of norms.
+engine::Needs table_needs(const WatchSettings& s) {
   engine::Needs needs;
   if (!s.stats.empty()) {
     needs.facts = s.summary || s.per != StatsPer::column;
@@ -42,9 +44,19 @@ OutputPlan planned_topk(const WatchSettings& s, const engine::Dims& d) {
   return {.role = "topk-out", .file = s.topk, .shape = {d.batch, d.heads, lines, most, 2}, .dtype = DType::f64};
 }
 
+/// Sums in pieces, and the cells they become.
+OutputPlan planned_plot(const WatchSettings& s, const engine::Plan& plan, const std::vector<std::string>& ids) {
+  const analysis::PoolGrid grid = view_of(s.plot, plan, ids).grid;
+  return {.role = "plot-out",
+          .file = s.plot.file,
+          .shape = {grid.heads.size(), grid.rows, pieces_of(grid, plan.dims.kv_len) + grid.columns},
+          .dtype = DType::f64};
+}
+
 }  // namespace
 
 void check_watch(const WatchSettings& s) {
+  if (!s.plot.file.empty()) static_cast<void>(form_of(s.plot));
   if (s.by_value_norm && s.stats.empty() && s.topk.empty())
     throw Error(Status::usage, "--by-value-norm goes with --stats-out or --topk-out: what it weighs");
   if (s.topk.empty()) return;
@@ -58,15 +70,17 @@ void check_watch(const WatchSettings& s) {
 }
 
 engine::Needs needs_of(const WatchSettings& s) {
-  const engine::Needs needs = observer_needs(s);
-  if (!s.by_value_norm) return needs;
-  return {.weights = needs.weights || needs.notes(), .columns = needs.columns};
+  engine::Needs needs = table_needs(s);
+  if (s.by_value_norm) needs = {.weights = needs.weights || needs.notes(), .columns = needs.columns};
+  needs.columns = needs.columns || !s.plot.file.empty();
+  return needs;
 }
 
-std::vector<OutputPlan> plan_watch(const WatchSettings& s, const engine::Dims& dims) {
+std::vector<OutputPlan> plan_watch(const WatchSettings& s, const engine::Plan& plan, const std::vector<std::string>& ids) {
   std::vector<OutputPlan> planned;
-  if (!s.stats.empty()) planned.push_back(planned_stats(s, dims));
-  if (!s.topk.empty()) planned.push_back(planned_topk(s, dims));
+  if (!s.stats.empty()) planned.push_back(planned_stats(s, plan.dims));
+  if (!s.topk.empty()) planned.push_back(planned_topk(s, plan.dims));
+  if (!s.plot.file.empty()) planned.push_back(planned_plot(s, plan, ids));
   return planned;
 }
 

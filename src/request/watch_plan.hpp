@@ -6,6 +6,7 @@
 #include "request/output_plan.hpp"
 #include "request/watch_request.hpp"
 
+#include <string>
 #include <vector>
 
 namespace attn::request {
@@ -16,7 +17,9 @@ void check_watch(const WatchSettings& settings);
 /// What the settings ask of an engine.
 [[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
 
-/// The tables that the settings ask for. Throws Error(memory) for one that holds more pairs than `most_pairs`.
-[[nodiscard]] std::vector<OutputPlan> plan_watch(const WatchSettings& settings, const engine::Dims& dims);
+/// The tables and the picture that the settings ask for; `ids` name the queries. Throws Error(memory) for one that holds more
+/// pairs than `most_pairs`.
+[[nodiscard]] std::vector<OutputPlan> plan_watch(const WatchSettings& settings, const engine::Plan& plan,
+                                                 const std::vector<std::string>& ids);
 
 }  // namespace attn::request

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "analysis/strongest.hpp"
-#include "request/option.hpp"
+#include "request/plot_request.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -31,6 +31,8 @@ struct WatchSettings {
 
   /// Pairs that a table may hold where --max-memory sets no bound: 4 GiB of them.
   std::size_t most_pairs = std::size_t{1} << 28U;
+  PlotSettings plot;
+
   /// Keys of a row that are kept at most while its mass is not reached.
   static constexpr std::size_t most_for_mass = 4096;
   [[nodiscard]] std::size_t most() const { return count.value_or(mass ? most_for_mass : 10); }

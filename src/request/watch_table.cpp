@@ -81,6 +81,14 @@ const Table<W>& watch_table() {
                           [](auto& s) -> auto& { return s.topk; }));
     append(rows, topk_rows({kWatchGroup, "topk-"}), self);
     rows.push_back(by_value_norm_row(kWatchGroup));
+    const auto plot = [](auto& s) -> auto& { return s.plot; };
+    rows.push_back(row<W>({.name = "plot-out",
+                           .metavar = "F",
+                           .group = kWatchGroup,
+                           .help = "a picture of the weights, from the same walk",
+                           .details = "What attn plot draws. It changes no bit of the other outputs."},
+                          [](auto& s) -> auto& { return s.plot.file; }));
+    append(rows, plot_rows(kWatchGroup, "plot-"), plot);
     return rows;
   }();
   return table;

@@ -18,7 +18,8 @@ struct WatchText {
   engine::Dims dims;
   std::vector<std::string> ids;
   std::vector<std::string> key_ids;
-  bool is_single = true;  ///< numbers are float32: as many digits as read back to that
+  std::string source = {};  ///< the file that weights come from which were not computed
+  bool is_single = true;    ///< numbers are float32: as many digits as read back to that
 
   void rows(Outputs::TextSink& sink, const std::vector<engine::RowFacts>& facts) const;
   void columns(Outputs::TextSink& sink, const std::vector<analysis::ColumnFacts>& facts) const;
