@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compares statistics and strongest keys with the output alone: time, processor time and memory of one head of LENGTH queries and
-# keys with 64 features. All in turn, each the shortest of the rounds. Then holds entropies to float64, and what keys receive to the
-# number of queries.
+# Compares statistics, strongest keys and pictures with the output alone: time, processor time and memory of one head of LENGTH
+# queries and keys with 64 features. All in turn, each the shortest of the rounds. Then holds entropies to float64, and what keys
+# receive to the number of queries.
 #
 #   bench/statistics.sh [ATTN] [LENGTH] [ROUNDS] [THREADS]
 #
@@ -48,6 +48,9 @@ for ((round = 0; round < rounds; ++round)); do
   measure "10 strongest keys" topk -o top.csv
   measure "10 strongest queries" topk --by column -o queries.csv
   measure "row statistics by value norm" stats --by-value-norm -o norms.csv
+  measure "picture of 800 pixels" plot -o p.png
+  measure "output and picture" run -o o.npy --plot-out p2.png
+  cmp p.png p2.png
   measure "output, rows and strongest keys" run -o both.npy --stats-out rows2.csv --topk-out top2.csv
   cmp o.npy both.npy
   cmp rows.csv rows2.csv
