@@ -10,8 +10,9 @@ cluster_packages="libopenmpi-dev openmpi-bin"
 test_packages="ccache"
 # To measure single kernels (-DATTN_BENCH=ON).
 bench_packages="libbenchmark-dev"
-# To check it: the other compiler with its sanitizers and fuzzer, formatting and lint.
-check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck"
+# To check it: the other compiler with its sanitizers and fuzzer, formatting and lint, and a browser for the pages that attn plot
+# writes (their test is skipped where there is none).
+check_packages="clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16 cppcheck shellcheck chromium"
 # To check the build for 64-bit Arm: cross compiler and emulator. The libraries are build_packages' -dev packages, unpacked.
 arm_packages="g++-aarch64-linux-gnu qemu-user"
 

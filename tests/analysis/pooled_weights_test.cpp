@@ -109,7 +109,8 @@ TEST_CASE("cells are the means and maxima of their pairs, however tiles come") {
             hand_out_tiles(dense, tiles);
             PooledWeights<double> lines(dense.plan, pool, grid);
             engine::Observer<double>* const observers[] = {&lines};
-            static_cast<void>(walk_weights(dense.plan, array, observers, {.threads = 3, .isa = {}, .cancelled = nullptr, .progress = {}}));
+            static_cast<void>(
+                walk_weights(dense.plan, array, observers, {.threads = 3, .isa = {}, .cancelled = nullptr, .progress = {}}));
             CHECK(pieces_of(grid, shape[3]) >= columns);
             for (std::size_t n = 0; n < grid.heads.size(); ++n) {
               const std::vector<double> expected = expected_cells(dense, grid.heads[n], grid, pool);

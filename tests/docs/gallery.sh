@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 "$gallery/make.sh" "$attn" "$work"
 
 shown=$(sed -n 's/^!\[.*\](\(.*\))$/\1/p' "$gallery/README.md" | sort)
-drawn=$(cd "$work" && ls | sort)
+drawn=$(find "$work" -type f -exec basename {} \; | sort)
 [ "$shown" = "$drawn" ] || { printf 'shown:\n%s\ndrawn:\n%s\n' "$shown" "$drawn"; exit 1; }
 for name in $shown; do
   case $name in
