@@ -72,13 +72,18 @@ std::vector<Tick> ticks_of(const Scale& scale, std::size_t most) {
     if (place - scale.place(ticks.back().value) > gap && 1 - place > gap) ticks.push_back({value, fmt::format("{:.6g}", value)});
   };
   if (scale.is_log) {
-    const double first = std::ceil(std::log10(scale.low) - 1e-9);
-    const double last = std::floor(std::log10(scale.high) + 1e-9);
-    const double step = std::max(1.0, std::ceil((last - first + 1) / room));
-    for (double power = first; power <= last; power += step) add(std::pow(10.0, power));
+    const int first = static_cast<int>(std::ceil(std::log10(scale.low) - 1e-9));
+    const int last = static_cast<int>(std::floor(std::log10(scale.high) + 1e-9));
+    const int step = std::max(1, static_cast<int>(std::ceil((last - first + 1) / room)));
+    for (int power = first; power <= last; power += step) add(std::pow(10.0, power));
   } else {
     const double step = round_step((scale.high - scale.low) / room);
-    for (double n = std::ceil(scale.low / step); n * step < scale.high; ++n) add(n == 0 ? 0.0 : n * step);
+    const double first = std::ceil(scale.low / step) * step;
+    // Rounding may make one more of them than there is room for, never many.
+    for (std::size_t n = 0; n <= 2 * most + 2; ++n) {
+      const double value = first + static_cast<double>(n) * step;
+      if (value < scale.high) add(std::abs(value) < step / 2 ? 0.0 : value);
+    }
   }
   ticks.push_back({scale.high, fmt::format("{:.3g}", scale.high)});
   return ticks;
