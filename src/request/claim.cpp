@@ -117,7 +117,9 @@ bool only_planned(const ClaimRequest& r, const RunInputs& inputs, const engine::
                    .estimate = {},
                    .isa = {},
                    .seconds = {}};
-  record.estimate = estimate(wide, inputs, DType::f64, is_tiled, r.threads, copies);
+  // Which budget it will be, and so whether weights are looked at, is only known when the claim is read.
+  const engine::Needs needs{.output = true, .log_sum_exp = true, .weights = true};
+  record.estimate = estimate(wide, inputs, DType::f64, is_tiled, r.threads, copies, needs);
   record.isa = isa_of(r);
   if (r.dry_run) context.print(plan_text(record, expected_seconds(wide, record.estimate.flops, DType::f64, is_tiled, r.threads)));
   require_memory(record.estimate, r.max_memory, "this needs", "to need less: hold fewer queries against the claim at a time");
