@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include <fcntl.h>
@@ -55,8 +56,8 @@ std::string& confinement() {
 
 bool is_confined(const std::string& folder) { return fmt::format("{}/", folder).starts_with(confinement()); }
 
-[[noreturn]] void refuse_place(const Target& target) {
-  throw Error(Status::io, {target.path},
+[[noreturn]] void refuse_place(const std::string& path) {
+  throw Error(Status::io, {path},
               "cannot be written: outputs are confined to another folder (attn reproduce confines what a document writes)");
 }
 
@@ -84,6 +85,12 @@ void confine_outputs(const std::string& folder) {
   confinement() = real.ends_with('/') ? real : real + "/";
 }
 
+void require_place(const std::string& folder) {
+  std::error_code error;
+  const std::string real = std::filesystem::weakly_canonical(std::filesystem::absolute(folder, error), error).string();
+  if (error || !is_confined(real)) refuse_place(folder);
+}
+
 Target resolve_target(const std::string& path) {
   if (path.empty()) throw Error(Status::usage, "an output file has an empty name");
   if (path.find('\0') != std::string::npos) throw Error(Status::usage, "an output file has a zero byte in its name");
@@ -101,7 +108,7 @@ Target resolve_target(const std::string& path) {
   const bool own = path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/") || path == "/dev/stderr";
   if (exists && S_ISDIR(status.st_mode)) throw Error(Status::io, {path}, "cannot be written: this is a folder");
   if (exists && (own || !S_ISREG(status.st_mode))) {
-    if (!own && path != "/dev/null" && !is_confined(real_path(path))) refuse_place(target);
+    if (!own && path != "/dev/null" && !is_confined(real_path(path))) refuse_place(path);
     resolve_stream(target, status);
     return target;
   }
@@ -111,7 +118,7 @@ Target resolve_target(const std::string& path) {
   target.base = base_of(file);
   if (target.base.empty()) throw Error(Status::io, {path}, "cannot be written: this names a folder");
   target.folder = real_folder(target, folder_of(file));
-  if (!is_confined(target.folder)) refuse_place(target);
+  if (!is_confined(target.folder)) refuse_place(path);
   target.exists = exists;
   if (exists && !leads_out) {
     // Replacing a file needs no permission to write to it, but whoever took that away did not want it changed.

@@ -112,6 +112,7 @@ std::map<std::string, Json> read_ledgers(const std::string& folder) {
 
 Ledger::Ledger(const std::string& folder, const Shard& shard, const std::function<void()>& waiting)
     : path_(folder + "/" + shard.file_name()) {
+  require_place(folder);
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw Error(Status::io, {folder}, fmt::format("the folder of the sweep cannot be made: {}", error.message()));
