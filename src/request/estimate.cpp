@@ -131,16 +131,26 @@ double sample_rate(const engine::Plan& plan, bool is_tiled) {
 
 }  // namespace
 
-Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled, std::size_t threads,
-                  std::uint64_t output_bytes, const engine::Needs& needs) {
-  const engine::Dims& d = plan.dims;
+Estimate estimate_memory(const ReadFiles& files, std::uint64_t working, std::uint64_t output_bytes, std::size_t threads) {
   Estimate e;
   DistinctArrays arrays;
   std::uint64_t reading = 0;
-  for (const auto& [role, loaded] : inputs.files) {
+  for (const auto& [role, loaded] : files) {
     e.input_bytes += arrays.add(loaded.array);
     reading = std::max(reading, bytes_while_reading(loaded));
   }
+  e.output_bytes = output_bytes;
+  // Text is given back before the work starts.
+  const std::uint64_t later = working + output_bytes;
+  e.working_bytes = program_bytes + threads * thread_bytes + working + (reading > later ? reading - later : 0);
+  return e;
+}
+
+Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled, std::size_t threads,
+                  std::uint64_t output_bytes, const engine::Needs& needs) {
+  const engine::Dims& d = plan.dims;
+  DistinctArrays arrays;
+  for (const auto& [role, loaded] : inputs.files) (void)arrays.add(loaded.array);
   std::uint64_t working = 0;
   for (const engine::NamedMask& mask : inputs.inputs.masks) working += arrays.add(mask.input.array);
   for (const engine::MaskPart& part : plan.masks) working += arrays.add(part.array);
@@ -149,10 +159,7 @@ Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType compu
   working +=
       is_tiled ? tiled_bytes(plan, inputs.inputs, computed_in, needs, threads) : reference_bytes(plan, inputs.inputs, threads);
   if (inputs.projection) working += inputs.projection->working_bytes(threads);
-  e.output_bytes = output_bytes;
-  // Text is given back before the work starts.
-  const std::uint64_t later = working + output_bytes;
-  e.working_bytes = program_bytes + threads * thread_bytes + working + (reading > later ? reading - later : 0);
+  Estimate e = estimate_memory(inputs.files, working, output_bytes, threads);
   e.visible_pairs = plan.visible_pairs();
   e.flops = 2.0 * e.visible_pairs * static_cast<double>(d.head_dim + d.value_dim);
   if (inputs.projection) e.flops += inputs.projection->flops();

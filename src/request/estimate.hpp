@@ -28,6 +28,10 @@ struct Estimate {
 [[nodiscard]] Estimate estimate(const engine::Plan& plan, const RunInputs& inputs, DType computed_in, bool is_tiled,
                                 std::size_t threads, std::uint64_t output_bytes, const engine::Needs& needs = {.output = true});
 
+/// Memory alone: `working` is what a computation needs besides its files.
+[[nodiscard]] Estimate estimate_memory(const ReadFiles& files, std::uint64_t working, std::uint64_t output_bytes,
+                                       std::size_t threads);
+
 /// Throws Error(memory) when more than `allowed` is needed: "`what` needs ...", with `hint` on how to need less.
 void require_memory(const Estimate& estimate, const std::optional<ByteSize>& allowed, std::string_view what,
                     const std::string& hint);

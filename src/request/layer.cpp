@@ -94,25 +94,13 @@ template <class D>
 D* add_rows_output(const LayerRecord& record, const char* role, std::vector<std::string> columns, Outputs& files) {
   const OutputPlan* p = find_output(record, role);
   if (p == nullptr) return nullptr;
-  const FileName name = FileName::parse_output(p->file);
-  const RunInputs& x = record.inputs->x;
-  WriteOptions options;
-  options.deflate = record.request.run.writing.deflate;
-  if (p->role == "output" || name.is_standard_stream()) options.to = record.request.run.writing.to;
-  if (!x.ids.empty()) {
-    options.row_names = x.ids;
-    options.row_title = "query";
-    options.column_names = std::move(columns);
-  }
-  return reinterpret_cast<D*>(files.add(name, p->role, p->dtype, p->shape, options));
+  return reinterpret_cast<D*>(add_rows(*p, record.request.run.writing, record.inputs->x.ids, std::move(columns), files));
 }
 
 /// T computes, D is what goes out.
 template <class T, class D>
 void compute(const LayerRecord& record, const LayerInputs& in, const RunContext& context, Workspace& workspace, Outputs& files) {
-  std::vector<std::string> features;
-  for (std::size_t i = 0; i < in.width(); ++i) features.push_back(std::to_string(i));
-  D* const output = add_rows_output<D>(record, "output", std::move(features), files);
+  D* const output = add_rows_output<D>(record, "output", numbered(in.width()), files);
   D* const flow = add_rows_output<D>(record, "rollout", in.x.ids, files);
   LayerWalk<T, D> walk(record.request, in, context, workspace, files);
   analysis::Rollout rollout(record.plan.dims.batch, record.plan.dims.q_len);
@@ -171,10 +159,7 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
   compute_as_decided(record, in, context, workspace, files);
   files.require_distinct_from(report);
   record.seconds.attend = watch.lap();
-  for (const auto& [role, loaded] : in.files) verify_unchanged(loaded);
-  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
-  if (context.writing) context.writing();
-  files.commit();
+  publish(in.files, context, files);
   record.seconds.write = watch.lap();
   record.seconds.total = total.lap();
   report.commit();

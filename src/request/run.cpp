@@ -136,6 +136,13 @@ void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const R
 
 }  // namespace
 
+void publish(const ReadFiles& inputs, const RunContext& context, Outputs& files) {
+  for (const auto& [role, loaded] : inputs) verify_unchanged(loaded);
+  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
+  if (context.writing) context.writing();
+  files.commit();
+}
+
 void run(const RunRequest& request, const RunContext& context) {
   Stopwatch total;
   Stopwatch watch;
@@ -171,10 +178,7 @@ void run(const RunRequest& request, const RunContext& context) {
                     [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   attend_as_decided(record, inputs, context, files, report);
   record.seconds.attend = watch.lap();
-  for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
-  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
-  if (context.writing) context.writing();
-  files.commit();
+  publish(inputs.files, context, files);
   record.seconds.write = watch.lap();
   record.seconds.total = total.lap();
   report.commit();

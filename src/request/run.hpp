@@ -25,6 +25,10 @@ struct RunContext {
   RunGuest* guest = nullptr;
 };
 
+/// The end of a command that computes: throws when an input has changed since it was read (Error(io)) or the work was stopped
+/// (Error(interrupted)), and else gives the outputs their names.
+void publish(const ReadFiles& inputs, const RunContext& context, Outputs& files);
+
 /// Throws what reading, planning and writing throw; leaves complete files or none.
 void run(const RunRequest& request, const RunContext& context);
 

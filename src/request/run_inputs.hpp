@@ -26,6 +26,10 @@ struct RunInputs {
   ReadFiles files;
 };
 
+/// Throws Error(usage) where there is no input, where two name the query, where several are standard input (`more`: files that a
+/// command has besides those of `request`), and for options that need another.
+void check_arguments(const RunRequest& request, const std::vector<std::string>& more = {});
+
 /// Reads all files of the request, each once however often it is named. Throws Error(usage) for arguments that contradict each
 /// other and for masks whose meaning must be said, Error(data) and Error(io) as reading does. `shared` may be null.
 [[nodiscard]] RunInputs read_inputs(const RunRequest& request, Reporter& reporter, SharedInputs* shared = nullptr);

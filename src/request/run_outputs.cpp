@@ -51,17 +51,6 @@ bool is_text_file(const FileName& name, const WriteOptions& options) {
   return is_text(options.to.value_or(format_of_path(name.path).value_or(Format::csv)));
 }
 
-std::vector<std::string> numbered(std::size_t count) {
-  std::vector<std::string> names(count);
-  for (std::size_t i = 0; i < count; ++i) names[i] = std::to_string(i);
-  return names;
-}
-
-void check_ids(const std::vector<std::string>& ids, std::size_t length, const char* option, const char* what) {
-  if (!ids.empty() && ids.size() != length)
-    throw Error(Status::data, fmt::format("{} names {} {}, but there are {}", option, ids.size(), what, length));
-}
-
 bool is_same_file(const std::string& one, const std::string& other) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(one, ignored) && std::filesystem::equivalent(one, other, ignored);
@@ -89,6 +78,31 @@ void check_output_files(const std::vector<OutputPlan>& planned, const std::strin
   if (streams > 1)
     throw Error(Status::usage, "only one output can be standard output",
                 "the output goes there unless -o FILE or -o none says otherwise");
+}
+
+std::byte* add_rows(const OutputPlan& p, const WritingSettings& writing, const std::vector<std::string>& ids,
+                    std::vector<std::string> columns, Outputs& files) {
+  const FileName name = FileName::parse_output(p.file);
+  WriteOptions options;
+  options.deflate = writing.deflate;
+  if (p.role == "output" || name.is_standard_stream()) options.to = writing.to;
+  if (!ids.empty()) {
+    options.row_names = ids;
+    options.row_title = "query";
+    options.column_names = std::move(columns);
+  }
+  return files.add(name, p.role, p.dtype, p.shape, options);
+}
+
+std::vector<std::string> numbered(std::size_t count) {
+  std::vector<std::string> names(count);
+  for (std::size_t i = 0; i < count; ++i) names[i] = std::to_string(i);
+  return names;
+}
+
+void check_ids(const std::vector<std::string>& ids, std::size_t length, const char* option, const char* what) {
+  if (!ids.empty() && ids.size() != length)
+    throw Error(Status::data, fmt::format("{} names {} {}, but there are {}", option, ids.size(), what, length));
 }
 
 analysis::RowStrides output_strides(const RunInputs& inputs, const engine::Dims& d) {

@@ -29,6 +29,17 @@ namespace attn::request {
 /// in place.
 void check_output_files(const std::vector<OutputPlan>& planned, const std::string& report, const ReadFiles& inputs);
 
+/// Throws Error(data) when ids are given and are not `length` names of `what` ("queries").
+void check_ids(const std::vector<std::string>& ids, std::size_t length, const char* option, const char* what);
+
+/// "0", "1", ...: the names of columns that have no other.
+[[nodiscard]] std::vector<std::string> numbered(std::size_t count);
+
+/// The memory of an output with one row for each row that goes in. `ids` name the rows of text, when there are any, and `columns`
+/// then its columns.
+[[nodiscard]] std::byte* add_rows(const OutputPlan& planned, const WritingSettings& writing, const std::vector<std::string>& ids,
+                                  std::vector<std::string> columns, Outputs& files);
+
 /// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
 template <class T, class D>
 class RunOutputs {

@@ -2,6 +2,7 @@
 #include "conformance/command.hpp"
 
 #include "request/layer.hpp"
+#include "request/linear.hpp"
 #include "request/run.hpp"
 #include "tools/process.hpp"
 
@@ -85,6 +86,15 @@ std::vector<std::string> run_layers_inside(const Words& arguments) {
     take_option(request::layer_table(), request, word, arguments.end());
   Listener listener;
   request::run_layers(request, {.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr});
+  return listener.warnings;
+}
+
+std::vector<std::string> run_linear_inside(const Words& arguments) {
+  request::LinearRequest request;
+  for (auto word = arguments.begin(); word != arguments.end(); ++word)
+    take_option(request::linear_table(), request, word, arguments.end());
+  Listener listener;
+  request::run_linear(request, {.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr});
   return listener.warnings;
 }
 

@@ -34,6 +34,9 @@ std::vector<std::string> run_inside(const Words& arguments);
 /// The same for arguments of `attn layer`.
 std::vector<std::string> run_layers_inside(const Words& arguments);
 
+/// The same for arguments of `attn linear`.
+std::vector<std::string> run_linear_inside(const Words& arguments);
+
 /// Reads an NPY file of float32 or float64 and any number of dimensions (--combine rows writes five), by the test's own reader.
 [[nodiscard]] Array read_result(const std::filesystem::path& path);
 
