@@ -31,8 +31,8 @@ struct Target {
 /// is declared. Throws Error(io) when there is no such folder.
 void confine_outputs(const std::string& folder);
 
-/// For whoever makes folders of their own: throws Error(io) when outputs are confined and `folder`, which need not exist yet, lies
-/// elsewhere.
+/// For whoever makes folders of their own: throws Error(io) when outputs are confined and `folder`, which need not exist yet,
+/// lies elsewhere.
 void require_place(const std::string& folder);
 
 }  // namespace attn
