@@ -6,6 +6,7 @@
 #include <attn/error.hpp>
 
 #include <algorithm>
+#include <chrono>
 
 #include <fmt/format.h>
 

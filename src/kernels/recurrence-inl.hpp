@@ -63,7 +63,7 @@ HWY_INLINE void sum_features(size_t head_dim, const T* factor, const Row& row, v
   const vectors::Tag<T> d;
   vectors::Vec<T> chain[chains][V];
   ATTN_UNROLL
-  for (size_t c = 0; c < chains; ++c) {
+  for (size_t c = 0; c < chains; ++c) {  // NOLINT(modernize-loop-convert): unrolling needs the count
     ATTN_UNROLL
     for (size_t v = 0; v < V; ++v) chain[c][v] = hn::Zero(d);
   }

@@ -3,6 +3,7 @@
 
 #include "io/input.hpp"
 #include "model/parameter_file.hpp"
+#include "request/report_parts.hpp"
 
 #include <algorithm>
 #include <array>
@@ -24,18 +25,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t most_runs = 1000000;
 constexpr std::size_t id_length = 16;
 constexpr std::array<std::string_view, 4> kOwnOptions{"help", "quiet", "verbose", "dry-run"};
-
-Json to_json(const OptionValue& value) {
-  return std::visit(
-      [](const auto& v) -> Json {
-        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::monostate>) {
-          return nullptr;
-        } else {
-          return v;
-        }
-      },
-      value);
-}
 
 /// Sets options of a request, switches that are off left out.
 void apply(Request& request, const SweepCommand& command, const std::vector<Setting>& settings) {
@@ -139,7 +128,7 @@ Json identity(const Spec& spec, PlannedRun& run, InputDigests& digests) {
     if (is_left_out || std::ranges::find(kOwnOptions, option.name) != kOwnOptions.end()) continue;
     const auto* text = std::get_if<std::string>(&values[i]);
     options[option.name] =
-        text != nullptr && option.is_file() ? content_of(option, *text, digests, run.inputs) : to_json(values[i]);
+        text != nullptr && option.is_file() ? content_of(option, *text, digests, run.inputs) : request::option_json(values[i]);
   }
   Json files = Json::object();
   for (const auto& [option, pattern] : spec.keep.files) files[option] = pattern;
@@ -268,7 +257,7 @@ nlohmann::ordered_json options_json(const Spec& spec, const PlannedRun& run) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Option& option = spec.command->options[i];
     if (option.writes || std::ranges::find(kOwnOptions, option.name) != kOwnOptions.end()) continue;
-    if (!std::holds_alternative<std::monostate>(values[i])) options[option.name] = to_json(values[i]);
+    if (!std::holds_alternative<std::monostate>(values[i])) options[option.name] = request::option_json(values[i]);
   }
   return options;
 }

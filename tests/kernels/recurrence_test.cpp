@@ -14,24 +14,29 @@ namespace attn::kernels::test {
 
 namespace {
 
+template <class T>
+long double wide(T x) {
+  return static_cast<long double>(x);
+}
+
 /// The same step in long double.
 template <class T>
 void advance_plainly(const RecurrenceSteps<T>& s, std::vector<long double>& state, std::vector<long double>& out) {
   for (std::size_t t = 0; t < s.count; ++t) {
     for (std::size_t j = 0; j < s.columns; ++j) {
-      long double added = s.value[t * s.columns + j];
+      long double added = wide(s.value[t * s.columns + j]);
       long double recalled = 0;
       for (std::size_t i = 0; i < s.head_dim; ++i) {
         long double& x = state[i * s.columns + j];
-        if (s.gate != nullptr) x *= s.gate[t * s.gate_width + (s.gate_width == 1 ? 0 : i)];
-        recalled += s.key[t * s.key_stride + i] * x;
+        if (s.gate != nullptr) x *= wide(s.gate[t * s.gate_width + (s.gate_width == 1 ? 0 : i)]);
+        recalled += wide(s.key[t * s.key_stride + i]) * x;
       }
-      if (s.rate != nullptr) added = s.rate[t] * (added - recalled);
-      for (std::size_t i = 0; i < s.head_dim; ++i) state[i * s.columns + j] += s.key[t * s.key_stride + i] * added;
+      if (s.rate != nullptr) added = wide(s.rate[t]) * (added - recalled);
+      for (std::size_t i = 0; i < s.head_dim; ++i) state[i * s.columns + j] += wide(s.key[t * s.key_stride + i]) * added;
       for (std::size_t g = 0; g < s.group; ++g) {
         long double sum = 0;
-        for (std::size_t i = 0; i < s.head_dim; ++i) sum += s.query[g][t * s.query_stride + i] * state[i * s.columns + j];
-        out[(g * s.count + t) * s.columns + j] = s.scale * sum;
+        for (std::size_t i = 0; i < s.head_dim; ++i) sum += wide(s.query[g][t * s.query_stride + i]) * state[i * s.columns + j];
+        out[(g * s.count + t) * s.columns + j] = wide(s.scale) * sum;
       }
     }
   }
@@ -129,7 +134,7 @@ TEST_CASE_TEMPLATE("steps against plain loops, with the same bits on every targe
           double largest = 1;
           for (std::size_t i = 0; i < results.size(); ++i) {
             const long double truth = i < state.size() ? state[i] : out[i - state.size()];
-            const auto error = static_cast<double>(std::abs(results[i] - truth));
+            const auto error = static_cast<double>(std::abs(wide(results[i]) - truth));
             if (!(error <= worst)) worst = error;
             largest = std::max(largest, static_cast<double>(std::abs(truth)));
           }
