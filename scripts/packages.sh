@@ -107,4 +107,7 @@ configure() {
   fi
 }
 
+# Compilers tell what they read (Ninja asks them to), so that ccache need not preprocess every file before it is compiled.
+export CCACHE_DEPEND="${CCACHE_DEPEND:-1}"
+
 cores=$(nproc 2>/dev/null || echo 2)
