@@ -87,3 +87,20 @@ CairoLibrary::CairoLibrary() {
 }
 
 }  // namespace attn::render
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ATTN_FINDS_LEAKS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ATTN_FINDS_LEAKS
+#endif
+#endif
+#ifdef ATTN_FINDS_LEAKS
+// fontconfig keeps what it knows of the system's fonts until the process ends, where only its own memory points to it.
+extern "C" {
+const char* __lsan_default_suppressions();
+const char* __lsan_default_options();
+const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
+const char* __lsan_default_options() { return "print_suppressions=0"; }
+}
+#endif
