@@ -97,10 +97,12 @@ CairoLibrary::CairoLibrary() {
 #endif
 #ifdef ATTN_FINDS_LEAKS
 // fontconfig keeps what it knows of the system's fonts until the process ends, where only its own memory points to it.
+// NOLINTBEGIN(readability-identifier-naming): the leak checker looks for these names.
 extern "C" {
 const char* __lsan_default_suppressions();
 const char* __lsan_default_options();
 const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
 const char* __lsan_default_options() { return "print_suppressions=0"; }
 }
+// NOLINTEND(readability-identifier-naming)
 #endif

@@ -145,10 +145,12 @@ void add_panels(const PlotView& view, const engine::Dims& d, render::Picture& pi
 /// `is_file`: nobody said what the first axis of a file of weights is.
 void add_overview_titles(const PlotView& view, const engine::Dims& d, bool is_file, render::Picture& picture) {
   picture.column_axis = "head";
+  std::size_t column = 0;
   for (std::size_t n = 0; n < view.grid.heads.size(); ++n) {
     const std::size_t head = view.grid.heads[n];
     if (n < view.across) picture.column_titles.push_back(std::to_string(head % d.heads));
-    if (n % view.across == 0 && d.batch > 1) picture.line_titles.push_back(std::to_string(head / d.heads));
+    if (column == 0 && d.batch > 1) picture.line_titles.push_back(std::to_string(head / d.heads));
+    column = column + 1 == view.across ? 0 : column + 1;
   }
   if (d.batch > 1) picture.line_axis = is_file ? "layer or batch entry" : "batch entry";
 }
