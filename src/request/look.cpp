@@ -130,10 +130,7 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   const analysis::WeightsFindings findings = analysis::walk_weights(plan, loaded.array, observers, execution);
   watched.finish(context.reporter);
   announce(findings, plan.dims, context.reporter);
-  for (const auto& [role, input] : inputs) verify_unchanged(input);
-  if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
-  if (context.writing) context.writing();
-  files.commit();
+  publish(inputs, context, files);
 }
 
 void look(LookRequest& r, const RunContext& context) {
