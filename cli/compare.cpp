@@ -2,6 +2,8 @@
 #include "analysis/compare.hpp"
 
 #include "cli/commands.hpp"
+#include "cli/run_context.hpp"
+#include "request/compare_maps.hpp"
 
 #include <array>
 #include <optional>
@@ -36,6 +38,7 @@ struct CompareSettings {
   std::optional<double> atol;
   std::optional<double> ulp;
   bool equal_nan = false;
+  request::MapSettings maps;
   CompareFormat to = CompareFormat::text;
   request::ReadingSettings reading;
   request::CommonSettings common;
@@ -70,9 +73,11 @@ const Table<CompareSettings>& compare_table() {
         row<CompareSettings>(
             {.name = "equal-nan", .group = group, .help = "NaN agrees with NaN (it agrees with nothing otherwise)"},
             [](auto& s) -> auto& { return s.equal_nan; }),
-        row<CompareSettings>({.name = "to", .metavar = "FORMAT", .group = "Output", .help = "for people or for programs"},
-                             [](auto& s) -> auto& { return s.to; }),
     };
+    append(rows, request::map_table(), [](auto& s) -> auto& { return s.maps; });
+    rows.push_back(
+        row<CompareSettings>({.name = "to", .metavar = "FORMAT", .group = "Output", .help = "for people or for programs"},
+                             [](auto& s) -> auto& { return s.to; }));
     request::append_reading(rows);
     request::append_common(rows);
     return rows;
@@ -91,6 +96,14 @@ analysis::Tolerance tolerance_of(const CompareSettings& s) {
   tolerance.rtol = s.rtol.value_or(0);
   tolerance.atol = s.atol.value_or(0);
   return tolerance;
+}
+
+/// The distance up to which rows of maps agree.
+double row_tolerance(const CompareSettings& s) {
+  if (s.rtol || s.ulp || s.equal_nan)
+    throw Error(Status::usage, "--rtol, --ulp and --equal-nan are of elements: with --metric rows agree up to --atol");
+  static_cast<void>(tolerance_of(s));
+  return s.atol.value_or(analysis::usual_tolerance(*s.maps.metric));
 }
 
 bool may_be_text(const FileName& name, const request::ReadingSettings& reading) {
@@ -113,8 +126,22 @@ std::array<Loaded, 2> read_both(const CompareSettings& s, Reporter& reporter) {
   return loaded;
 }
 
-Status compare(const CompareSettings& s, Console& console) {
+Status compare_maps(const CompareSettings& s, Console& console) {
+  const double tolerance = row_tolerance(s);
+  const std::array<Loaded, 2> loaded = read_both(s, console);
+  analysis::MapComparison result;
+  run_in_context(console, [&](const request::RunContext& context) {
+    result = request::compare_maps(s.maps, s.reading, loaded, tolerance, context);
+  });
+  console.print(s.to == CompareFormat::json ? request::map_json(s.a, s.b, loaded, result) : request::map_text(result));
+  return result.agree() ? Status::ok : Status::differs;
+}
+
+Status compare(CompareSettings& s, Console& console) {
   if (s.a.empty() || s.b.empty()) throw Error(Status::usage, "two arrays are needed", "attn compare A B");
+  tell_surroundings(console, s.maps.plot);
+  request::check_maps(s.maps);
+  if (s.maps.metric) return compare_maps(s, console);
   const analysis::Tolerance tolerance = tolerance_of(s);
   const std::array<Loaded, 2> loaded = read_both(s, console);
   const analysis::Comparison result = analysis::compare(loaded[0].array, loaded[1].array, tolerance);
@@ -135,7 +162,8 @@ Command compare_command() {
        .example = "attn compare fast.npy exact.npy --atol 1e-6",
        .description =
            "Compares in float64, element by element. Arrays of different shapes differ. Without --rtol, --atol and --ulp the "
-           "tolerance is that of numpy.allclose: 1e-8 + 1e-5*|b|."},
+           "tolerance is that of numpy.allclose: 1e-8 + 1e-5*|b|. With --metric A and B are attention maps, compared row by row "
+           "and head by head."},
       compare_table, compare);
 }
 

@@ -4,10 +4,14 @@
 #include "analysis/chunks.hpp"
 #include "kernels/kernels.hpp"
 
+#include <attn/error.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace attn::analysis {
 
@@ -18,18 +22,6 @@ using engine::Needs;
 using engine::Observer;
 using engine::RowFacts;
 using engine::Tile;
-
-/// How far the sum of a row may be from 1 when each weight was rounded to `type`.
-double tolerance_of(DType type) {
-  switch (type) {
-    case DType::bf16:
-      return 2e-2;
-    case DType::f16:
-      return 2e-3;
-    default:
-      return 1e-4;
-  }
-}
 
 /// One row: what it says, its strongest keys.
 struct Row {
@@ -90,34 +82,30 @@ class FindingsOfRows {
   WeightsFindings all_;
 };
 
-void hand_out_columns(const engine::Plan& plan, const Array& weights, std::span<Observer<double>* const> observers,
-                      const engine::Execution& execution) {
-  constexpr std::size_t width = 10 * kernels::kKeys;
-  const engine::Dims& d = plan.dims;
-  const std::size_t spans = (d.kv_len + width - 1) / width;
-  engine::for_each_task(d.batch * d.heads * spans, execution, [&](std::size_t task) {
-    const std::size_t head = task / spans;
-    const std::size_t first = task % spans * width;
-    DoubleReader reader(weights);
-    for (std::size_t i = 0; i < d.q_len; ++i) {
-      const std::size_t keys = std::min(width, d.kv_len - first);
-      const std::span<const double> piece = reader.read((head * d.q_len + i) * d.kv_len + first, keys);
-      const Tile<double> tile{.batch = head / d.heads,
-                              .head = head % d.heads,
-                              .query = i,
-                              .queries = 1,
-                              .key = first,
-                              .keys = keys,
-                              .data = piece.data(),
-                              .query_step = keys,
-                              .key_step = 1};
-      for (Observer<double>* observer : observers)
-        if (observer->needs().columns) observer->columns(tile);
-    }
-  });
+}  // namespace
+
+double mass_tolerance(DType type) noexcept {
+  switch (type) {
+    case DType::bf16:
+      return 2e-2;
+    case DType::f16:
+      return 2e-3;
+    default:
+      return 1e-4;
+  }
 }
 
-}  // namespace
+Array weights_of_four_axes(const Array& array, const std::string& file) {
+  const Shape& shape = array.shape();
+  if (shape.size() < 2 || shape.size() > 4)
+    throw Error(
+        Status::data, {.file = file},
+        fmt::format("weights of shape {} (expected [q_len, kv_len], [heads, q_len, kv_len] or [batch, heads, q_len, kv_len])",
+                    to_string(shape)));
+  Shape all(4, 1);
+  std::ranges::copy_backward(shape, all.end());
+  return array.reshaped(all);
+}
 
 engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset) {
   engine::Plan plan;
@@ -140,7 +128,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
   Needs needs;
   for (const Observer<double>* observer : observers) needs |= observer->needs();
   FindingsOfRows findings;
-  const double tolerance = tolerance_of(weights.dtype());
+  const double tolerance = mass_tolerance(weights.dtype());
   const std::size_t rows = d.batch * d.heads * d.q_len;
   engine::for_each_task((rows + block - 1) / block, execution, [&](std::size_t task) {
     DoubleReader reader(weights);
@@ -176,8 +164,42 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
       }
     }
   });
-  if (needs.columns) hand_out_columns(plan, weights, observers, execution);
+  if (needs.columns) {
+    const auto make_reader = [&]() -> PieceReader {
+      return [&, reader = DoubleReader(weights)](std::size_t row, std::size_t first, std::size_t count) mutable {
+        return reader.read(row * d.kv_len + first, count);
+      };
+    };
+    walk_columns(plan, make_reader, observers, execution);
+  }
   return findings.all();
+}
+
+void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& make_reader,
+                  std::span<Observer<double>* const> observers, const engine::Execution& execution) {
+  constexpr std::size_t width = 10 * kernels::kKeys;
+  const engine::Dims& d = plan.dims;
+  const std::size_t spans = (d.kv_len + width - 1) / width;
+  engine::for_each_task(d.batch * d.heads * spans, execution, [&](std::size_t task) {
+    const std::size_t head = task / spans;
+    const std::size_t first = task % spans * width;
+    const std::size_t keys = std::min(width, d.kv_len - first);
+    const PieceReader read = make_reader();
+    for (std::size_t i = 0; i < d.q_len; ++i) {
+      const std::span<const double> piece = read(head * d.q_len + i, first, keys);
+      const Tile<double> tile{.batch = head / d.heads,
+                              .head = head % d.heads,
+                              .query = i,
+                              .queries = 1,
+                              .key = first,
+                              .keys = keys,
+                              .data = piece.data(),
+                              .query_step = keys,
+                              .key_step = 1};
+      for (Observer<double>* observer : observers)
+        if (observer->needs().columns) observer->columns(tile);
+    }
+  });
 }
 
 }  // namespace attn::analysis

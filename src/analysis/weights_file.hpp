@@ -6,7 +6,9 @@
 #include <attn/array.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <span>
+#include <string>
 
 namespace attn::analysis {
 
@@ -19,6 +21,13 @@ struct WeightsFindings {
   std::size_t first_negative = 0;
 };
 
+/// How far the sum of a row of weights may be from 1 when each weight was rounded to `type`.
+[[nodiscard]] double mass_tolerance(DType type) noexcept;
+
+/// The same numbers as [batch, heads, q_len, kv_len]. Throws Error(data) that names `file` for an array that is neither that nor
+/// [q_len, kv_len] nor [heads, q_len, kv_len].
+[[nodiscard]] Array weights_of_four_axes(const Array& array, const std::string& file);
+
 /// A plan that says no more than the sizes of weights [batch, heads, q_len, kv_len] and where the first query stands.
 [[nodiscard]] engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset);
 
@@ -27,5 +36,12 @@ struct WeightsFindings {
 [[nodiscard]] WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights,
                                            std::span<engine::Observer<double>* const> observers,
                                            const engine::Execution& execution);
+
+/// The weights [first, first + count) of a row in [batch, heads, q_len], valid until the next call.
+using PieceReader = std::function<std::span<const double>(std::size_t row, std::size_t first, std::size_t count)>;
+
+/// Hands out columns (Observer::columns) of whatever readers read; each task makes one for itself.
+void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& make_reader,
+                  std::span<engine::Observer<double>* const> observers, const engine::Execution& execution);
 
 }  // namespace attn::analysis

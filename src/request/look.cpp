@@ -8,26 +8,15 @@
 #include "request/watch_plan.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <cstdint>
+#include <functional>
+#include <numeric>
 
 #include <fmt/format.h>
 
 namespace attn::request {
 
 namespace {
-
-/// [batch, heads, q_len, kv_len] of a file of weights.
-Shape four_axes(const Loaded& loaded) {
-  const Shape& shape = loaded.array.shape();
-  if (shape.size() < 2 || shape.size() > 4)
-    throw Error(
-        Status::data, {.file = loaded.name.text()},
-        fmt::format("weights of shape {} (expected [q_len, kv_len], [heads, q_len, kv_len] or [batch, heads, q_len, kv_len])",
-                    to_string(shape)));
-  Shape all(4, 1);
-  std::ranges::copy_backward(shape, all.end());
-  return all;
-}
 
 std::int64_t offset_of(const std::string& text, const Shape& shape) {
   if (text.empty()) return 0;
@@ -83,15 +72,6 @@ void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, 
                             row / d.q_len / d.heads, findings.mass_off));
 }
 
-/// The tables are all that is held besides a row of weights for each thread.
-void check_memory(const LookRequest& r, const std::vector<OutputPlan>& planned) {
-  std::uint64_t bytes = 0;
-  for (const OutputPlan& p : planned) bytes += element_count(p.shape) * item_size(p.dtype);
-  if (r.max_memory && bytes > r.max_memory->bytes)
-    throw Error(Status::memory,
-                fmt::format("the tables need {} and --max-memory allows {}", byte_text(bytes), byte_text(r.max_memory->bytes)));
-}
-
 /// The same tables, of weights that are there.
 void look_at_weights(const LookRequest& r, const RunContext& context) {
   require_nothing_else(r);
@@ -99,7 +79,8 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   check_watch(r.watch);
   const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
   require_numbers(loaded, r.reading);
-  const Shape shape = four_axes(loaded);
+  const Array weights = analysis::weights_of_four_axes(loaded.array, loaded.name.text());
+  const Shape& shape = weights.shape();
   engine::Plan plan = analysis::plan_of_weights(shape, offset_of(r.query_offset, shape));
   plan.options.empty_rows = r.attention.empty_rows;
   ReadFiles inputs{{"weights", loaded}};
@@ -115,10 +96,13 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   text.key_ids = names_of(r.key_ids, r, shape[3], "--key-ids", context.reporter);
   if (text.key_ids.empty() && shape[2] == shape[3]) text.key_ids = text.ids;
 
-  WatchSettings watch = r.watch;
-  if (r.max_memory) watch.most_pairs = std::numeric_limits<std::size_t>::max();
+  const WatchSettings watch = bounded_by(r.watch, r.max_memory);
   const std::vector<OutputPlan> planned = plan_watch(watch, plan, text.ids);
-  check_memory(r, planned);
+  // The weights are mapped, and a row of them is held for each thread.
+  const std::uint64_t tables =
+      std::transform_reduce(planned.begin(), planned.end(), std::uint64_t{0}, std::plus<>(),
+                            [](const OutputPlan& p) { return element_count(p.shape) * item_size(p.dtype); });
+  require_memory({.output_bytes = tables}, r.max_memory, "the tables need", "list fewer, or draw fewer heads");
   check_output_files(planned, {}, inputs);
   Outputs files(context.temporary_folder);
   const WatchOutputs<double> watched(watch, plan, values, text, files);
@@ -127,7 +111,7 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
                                     .cancelled = context.cancelled,
                                     .progress = context.progress};
   const auto observers = watched.observers();
-  const analysis::WeightsFindings findings = analysis::walk_weights(plan, loaded.array, observers, execution);
+  const analysis::WeightsFindings findings = analysis::walk_weights(plan, weights, observers, execution);
   watched.finish(context.reporter);
   announce(findings, plan.dims, context.reporter);
   publish(inputs, context, files);

@@ -54,7 +54,9 @@ void PlotOutput<T>::finish() {
   if (settings_.log && scale.lowest() < 0)
     throw Error(Status::data, fmt::format("a weight of {:.4g} has no logarithm (--log)", scale.lowest()));
   picture.scale = scale.scale(settings_.log);
-  picture.scale.title = plan_.options.normalize == Normalizer::none && names_.source.empty() ? "logit" : "weight";
+  picture.scale.title = !names_.quantity.empty()                                               ? names_.quantity
+                        : plan_.options.normalize == Normalizer::none && names_.source.empty() ? "logit"
+                                                                                               : "weight";
   *bytes_ = bytes_of(picture, view_, settings_.pool);
 }
 

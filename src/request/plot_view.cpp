@@ -130,13 +130,14 @@ std::vector<std::string> showable_names(const std::vector<std::string>& names) {
   return shown;
 }
 
-void add_panels(const PlotView& view, const engine::Dims& d, render::Picture& picture) {
+void add_panels(const PlotView& view, const engine::Dims& d, const std::vector<std::string>& names, render::Picture& picture) {
   for (const std::size_t head : view.grid.heads) {
     render::Panel panel;
+    const std::string name = names.empty() ? fmt::format("head {}", head % d.heads) : names[head % d.heads];
     if (d.batch > 1)
-      panel.title = fmt::format("batch {}, head {}", head / d.heads, head % d.heads);
+      panel.title = fmt::format("batch {}, {}", head / d.heads, name);
     else if (d.heads > 1)
-      panel.title = fmt::format("head {}", head);
+      panel.title = name;
     panel.cells = {view.grid.rows, view.grid.columns, {}};
     picture.panels.push_back(std::move(panel));
   }
@@ -199,8 +200,10 @@ PlotView view_of(const PlotSettings& s, const engine::Plan& plan, const std::vec
 render::Picture picture_of(const PlotSettings& s, const PlotView& view, const engine::Plan& plan, const PlotNames& names) {
   const engine::Dims& d = plan.dims;
   render::Picture picture;
-  picture.title =
-      render::showable(s.title.empty() ? names.source.empty() ? what_was_computed(plan) : "weights of " + names.source : s.title);
+  picture.title = render::showable(!s.title.empty()       ? s.title
+                                   : !names.title.empty() ? names.title
+                                   : names.source.empty() ? what_was_computed(plan)
+                                                          : "weights of " + names.source);
   picture.remark = remark_of(s, view, d);
   picture.style = s.kind == PlotKind::lines   ? render::Style::lines
                   : s.kind == PlotKind::heads ? render::Style::overview
@@ -209,7 +212,7 @@ render::Picture picture_of(const PlotSettings& s, const PlotView& view, const en
   picture.size = view.size;
   picture.rows = {"query", d.q_len, showable_names(names.ids)};
   picture.columns = {"key", d.kv_len, showable_names(names.key_ids)};
-  add_panels(view, d, picture);
+  add_panels(view, d, names.heads, picture);
   if (s.kind == PlotKind::heads || view.form == PlotForm::html) add_overview_titles(view, d, !names.source.empty(), picture);
   return picture;
 }

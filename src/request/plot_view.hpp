@@ -15,6 +15,10 @@ struct PlotNames {
   const std::vector<std::string>& ids;
   const std::vector<std::string>& key_ids;
   std::string source;
+  // Of numbers that are no weights; empty: what a picture of weights says.
+  std::string title = {};
+  std::string quantity = {};            ///< what the scale is of
+  std::vector<std::string> heads = {};  ///< what panels are called
 };
 
 struct PlotView {

@@ -64,7 +64,7 @@ RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engi
   r.dtype = inputs.compute == DType::f64 ? ComputeType::f64 : ComputeType::f32;
   if (r.engine == EngineChoice::automatic) r.engine = EngineChoice::tiled;
   if (r.threads == 0) r.threads = context.cores;
-  if (r.max_memory) r.watch.most_pairs = std::numeric_limits<std::size_t>::max();
+  r.watch = bounded_by(r.watch, r.max_memory);
   if (r.attention.rope != RopePairing::none) r.rope_base = plan.options.rope_base;
   if (inputs.projection) {
     r.heads = inputs.projection->heads().heads;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -67,6 +68,11 @@ void check_watch(const WatchSettings& s) {
     throw Error(Status::usage, "a mass is a share of a row's weight: columns have none to share",
                 "list the strongest of columns by their number");
   if (std::isnan(s.minimum)) throw Error(Status::usage, "NaN is no bound for weights");
+}
+
+WatchSettings bounded_by(WatchSettings settings, const std::optional<ByteSize>& max_memory) {
+  if (max_memory) settings.most_pairs = std::numeric_limits<std::size_t>::max();
+  return settings;
 }
 
 engine::Needs needs_of(const WatchSettings& s) {

@@ -4,8 +4,9 @@
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 #include "request/output_plan.hpp"
-#include "request/watch_request.hpp"
+#include "request/run_request.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace attn::request {
 
 /// Refuses settings without meaning: a share of the mass beyond 0 to 1, or of columns.
 void check_watch(const WatchSettings& settings);
+
+/// The settings where --max-memory, if it is given, is the bound of tables in the place of most_pairs.
+[[nodiscard]] WatchSettings bounded_by(WatchSettings settings, const std::optional<ByteSize>& max_memory);
 
 /// What the settings ask of an engine.
 [[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
