@@ -9,15 +9,15 @@ namespace attn::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
-      run_command(),     cosine_command(),      dot_command(),     scaled_command(),    multihead_command(),
-      layer_command(),   linear_command(),      stats_command(),   topk_command(),      plot_command(),
-      verify_command(),  identify_command(),    explain_command(), reproduce_command(), sweep_command(),
+      run_command(),      cosine_command(),      dot_command(),       scaled_command(), multihead_command(), layer_command(),
+      linear_command(),   approx_command(),      stats_command(),     topk_command(),   plot_command(),      verify_command(),
+      identify_command(), explain_command(),     reproduce_command(), sweep_command(),
 
-      convert_command(), info_command(),        gen_command(),     mask_command(),      compare_command(),
+      convert_command(),  info_command(),        gen_command(),       mask_command(),   compare_command(),
 
       bench_command(),
 
-      help_command(),    completions_command(), man_command(),
+      help_command(),     completions_command(), man_command(),
   };
   return list;
 }

@@ -12,6 +12,7 @@ namespace attn::cli {
 [[nodiscard]] Command multihead_command();
 [[nodiscard]] Command layer_command();
 [[nodiscard]] Command linear_command();
+[[nodiscard]] Command approx_command();
 [[nodiscard]] Command stats_command();
 [[nodiscard]] Command topk_command();
 [[nodiscard]] Command sweep_command();

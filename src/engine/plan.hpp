@@ -63,14 +63,17 @@ struct Plan {
   AttentionOptions options;
   double factor = 1;                       ///< scale / temperature, what a score is multiplied with
   std::vector<std::int64_t> query_offset;  ///< [batch]
-  std::vector<std::size_t> key_length;     ///< [batch], at most kv_len
+  /// Not empty: the queries are some of a longer plan's, and this is which they are there, ascending. Query i then stands where
+  /// chosen[i] did.
+  std::vector<std::size_t> chosen = {};
+  std::vector<std::size_t> key_length;  ///< [batch], at most kv_len
   std::vector<MaskPart> masks;
   Segments segments;
   std::vector<double> slopes;  ///< [heads] with ALiBi, else empty
 
   /// The position of query i of batch entry b.
   [[nodiscard]] std::int64_t position(std::size_t b, std::size_t i) const noexcept {
-    return query_offset[b] + static_cast<std::int64_t>(i);
+    return query_offset[b] + static_cast<std::int64_t>(chosen.empty() ? i : chosen[i]);
   }
   /// The keys that causal, window and key lengths leave to query i: one interval.
   [[nodiscard]] KeyRange range(std::size_t b, std::size_t i) const noexcept;

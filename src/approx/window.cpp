@@ -1,0 +1,67 @@
+// Sliding windows: only keys near the query's position are seen (Beltagy, Peters, Cohan 2020, section 3.1).
+#include "approx/method.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace attn::approx {
+
+namespace {
+
+/// The plan with a window of REACH keys to either side, within whatever window it has.
+engine::Plan narrowed(const engine::Plan& plan, const Setting& setting) {
+  engine::Plan narrow = plan;
+  const auto reach = static_cast<std::int64_t>(setting[0]);
+  Window& window = narrow.options.window;
+  window.left = std::min(window.left.value_or(reach), reach);
+  window.right = std::min(window.right.value_or(reach), reach);
+  return narrow;
+}
+
+std::string window_refusal(const engine::Plan& plan, const Setting& /*setting*/) {
+  const bool places_queries = plan.dims.q_len == plan.dims.kv_len ||
+                              plan.options.query_offset.kind != QueryOffset::Kind::automatic ||
+                              std::ranges::any_of(plan.query_offset, [](std::int64_t offset) { return offset != 0; });
+  return places_queries ? "" : "as many queries as keys, or --query-offset, must say where among the keys a query stands";
+}
+
+Cost window_cost(const engine::Plan& plan, const Setting& setting, const Means& means) {
+  const engine::Plan narrow = narrowed(plan, setting);
+  return {.flops = exact_flops(narrow), .bytes = tiled_bytes(narrow, means)};
+}
+
+template <class T>
+void run_window(const Job<T>& job, const Setting& setting) {
+  engine::run_tiled<T>(narrowed(job.plan, setting), job.operands, job.observers, job.execution);
+}
+
+}  // namespace
+
+const Method& window_method() {
+  static const Method method{
+      .name = "window",
+      .summary = "only keys near the query's position",
+      .parameters = {{.name = "REACH",
+                      .fallback = 256,
+                      .least = 0,
+                      .most = 0x1p53,
+                      .meaning = "keys to either side of a query's position that it sees"}},
+      .offers = {.output = true,
+                 .log_sum_exp = true,
+                 .weights = true,
+                 .raw_scores = true,
+                 .capped_scores = true,
+                 .masked_scores = true,
+                 .facts = true,
+                 .top = SIZE_MAX,
+                 .columns = true},
+      .refusal = window_refusal,
+      .cost = window_cost,
+      .settings = [](const engine::Plan& plan,
+                     const Setting& given) { return rising_settings(given, 8, std::max<std::size_t>(plan.dims.kv_len, 1)); },
+      .run_f32 = run_window<float>,
+      .run_f64 = run_window<double>};
+  return method;
+}
+
+}  // namespace attn::approx
