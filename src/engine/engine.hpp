@@ -4,6 +4,7 @@
 #include "engine/observer.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
+#include "engine/products.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -29,10 +30,11 @@ void run_reference(const Plan& plan, const Operands<double>& operands, std::span
 
 /// Walks blocks of queries against blocks of keys with online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): memory is
 /// O(queries * (head_dim + value_dim)) a thread. The same bits for every number of threads, every vector width with fused
-/// multiply-add and every set of observers. T is float or double.
+/// multiply-add and every set of observers. T is float or double. `products`, when given, computes the products of its tiles
+/// (scores that are products only, weights that are never negative); else the kernels do.
 template <class T>
-void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers,
-               const Execution& execution);
+void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers, const Execution& execution,
+               const Products<T>* products = nullptr);
 
 /// Names of the vector targets this processor can run, best first, and of the one that `isa` (or the best, when empty) selects.
 /// Throws Error(usage) that names the possible ones when `isa` is not among them.

@@ -40,12 +40,13 @@ void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool
 }  // namespace
 
 template <class T>
-void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers,
-               const Execution& execution) {
+void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers, const Execution& execution,
+               const Products<T>* products) {
   Needs needs;
   for (const Observer<T>* observer : observers) needs |= observer->needs();
   const BlockMap map = execution.map_masks ? BlockMap(plan, execution) : BlockMap();
   TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
+  job.products = products;
   RowSums<T> row_sums;
   if (needs.columns) {
     row_sums = make_row_sums<T>(plan.dims, job.settings.is_double());
@@ -63,7 +64,9 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   if (needs.columns) walk_columns(job, blocks, pool, execution);
 }
 
-template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&);
-template void run_tiled<double>(const Plan&, const Operands<double>&, std::span<Observer<double>* const>, const Execution&);
+template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&,
+                               const Products<float>*);
+template void run_tiled<double>(const Plan&, const Operands<double>&, std::span<Observer<double>* const>, const Execution&,
+                                const Products<double>*);
 
 }  // namespace attn::engine

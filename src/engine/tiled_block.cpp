@@ -26,7 +26,10 @@ void clear_rows(kernels::SoftmaxRows<T>& rows) {
 
 template <class T>
 TiledBlock<T>::TiledBlock(const TiledJob<T>& job, const BlockPlace& place, BlockMemory<T>& memory)
-    : job_(job), place_(place), is_few_(place.lanes() <= kernels::kFewLanes && !job.settings.distance), memory_(memory) {
+    : job_(job),
+      place_(place),
+      is_few_(place.lanes() <= kernels::kFewLanes && !job.settings.distance && job.products == nullptr),
+      memory_(memory) {
   find_ranges();
   clear(memory_.total);
   if (job.settings.normalize == Normalizer::softmax1) {
@@ -62,6 +65,10 @@ void TiledBlock<T>::load_queries(T factor, TiledScratch<T>& scratch) {
     for (std::size_t part = 0; part < place_.heads; ++part)
       source.make(place_.batch, place_.head + part, place_.first, place_.queries,
                   scratch.queries.get() + part * place_.queries * dim);
+  }
+  if (job_.products != nullptr) {
+    memory_.product_queries.reserve(job_.products->query_bytes());
+    return job_.products->load_queries(rows.data, rows.stride, lanes(), factor, memory_.product_queries.get());
   }
   const auto load = is_few_ ? job_.kernels.scale_rows : job_.kernels.load_queries;
   load(rows.data, rows.stride, lanes(), dim, factor, memory_.queries.get());

@@ -6,6 +6,7 @@
 #include "engine/observer.hpp"
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
+#include "engine/products.hpp"
 #include "engine/tiled_settings.hpp"
 #include "engine/tiled_workspace.hpp"
 #include "kernels/kernels.hpp"
@@ -26,7 +27,8 @@ struct TiledJob {
   Needs needs;
   TiledSettings<T> settings;
   const kernels::KernelTable<T>& kernels;
-  RowSums<T>* row_sums = nullptr;  ///< where blocks save theirs, if they are to come back
+  RowSums<T>* row_sums = nullptr;         ///< where blocks save theirs, if they are to come back
+  const Products<T>* products = nullptr;  ///< what computes the products, if not the kernels
 
   /// The logits of each block stay from the pass for its sums to that for its weights. Rows of keys that must be made are made
   /// for many blocks at a time, and those do not fit.
@@ -56,6 +58,8 @@ class TiledBlock {
   /// The queries times `factor`: [head_dim][kLanes], or for a few lanes [lanes][head_dim].
   void load_queries(T factor, TiledScratch<T>& scratch);
   [[nodiscard]] const T* queries() const noexcept { return memory_.queries.get(); }
+  /// The same in the form of the job's products.
+  [[nodiscard]] const std::byte* product_queries() const noexcept { return memory_.product_queries.get(); }
 
   /// Sums that cover no key: of one span, or of all spans before the first.
   void clear(Sums<T>& sums) const;

@@ -25,6 +25,7 @@ RowSpan<T> load_rows(const RowSource<T>& source, std::size_t batch, std::size_t 
 template <class T>
 KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_head, const KeyRange& keys, bool with_values,
                      bool several, TiledScratch<T>& scratch) {
+  if (job.products != nullptr) return {.keys = keys, .key = {}, .value = {}};  // they have forms of their own
   KeySpan<T> span{.keys = keys, .key = load_rows(job.operands.key, batch, kv_head, keys, several, scratch.keys), .value = {}};
   if (with_values) span.value = load_rows(job.operands.value, batch, kv_head, keys, several, scratch.values);
   return span;

@@ -34,6 +34,9 @@ Cover TiledWalk<T>::cover_of(const KeyRange& keys) const {
 
 template <class T>
 void TiledWalk<T>::raw_tile(const Keys& keys, T* maximum) {
+  if (job_.products != nullptr)
+    return job_.products->score(product_keys(keys), block_.product_queries(), block_.lanes(), scratch_.tile.get(), maximum,
+                                product_scratch());
   const T* row = span_.key_row(keys.begin);
   const std::size_t stride = span_.key.stride;
   const std::size_t dim = job_.plan.dims.head_dim;
@@ -41,6 +44,18 @@ void TiledWalk<T>::raw_tile(const Keys& keys, T* maximum) {
     return k_.score_distance(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get());
   const auto product = block_.is_few() ? k_.few_score_product : k_.score_product;
   product(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get(), maximum, values_of(keys));
+}
+
+template <class T>
+ProductKeys TiledWalk<T>::product_keys(const Keys& keys) const {
+  const BlockPlace& place = block_.place();
+  return {place.batch, job_.plan.dims.kv_head(place.head), {keys.begin, keys.end}};
+}
+
+template <class T>
+std::byte* TiledWalk<T>::product_scratch() {
+  scratch_.products.reserve(job_.products->scratch_bytes());
+  return scratch_.products.get();
 }
 
 template <class T>
@@ -197,7 +212,7 @@ void TiledWalk<T>::note_weights(const Keys& keys, Sums<T>& sums) {
 /// Masked values must not be read into the sum; 0 * NaN would be. Looks at the values only where some pair may be masked.
 template <class T>
 bool TiledWalk<T>::needs_select(const Keys& keys) {
-  if (keys.full && keys.cover == Cover::open) return false;
+  if (job_.products != nullptr || (keys.full && keys.cover == Cover::open)) return false;
   if (k_.all_finite(span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim)) return false;
   scratch_.visible.reserve(TiledScratch<T>::kTile);
   k_.visibility(scratch_.tile.get(), keys.count(), block_.lanes(), scratch_.visible.get());
@@ -226,6 +241,8 @@ void TiledWalk<T>::add_values(const Keys& keys, bool select, Sums<T>& sums) {
   const std::size_t lanes = block_.lanes();
   const T* tile = scratch_.tile.get();
   const T* rescale = sums.rows.rescale;  // stays 1 where nothing is rescaled
+  if (job_.products != nullptr)
+    return job_.products->add_values(product_keys(keys), tile, lanes, rescale, sums.output.get(), product_scratch());
   if (select) {
     if (block_.is_few()) end_few(sums);
     k_.value_product_select(tile, scratch_.visible.get(), values, stride, keys.count(), dim, lanes, rescale, sums.output.get());

@@ -50,6 +50,9 @@ class TiledWalk {
   template <class F>
   void for_each_tile(const KeyRange& within, F&& f);
   void raw_tile(const Keys& keys, T* maximum);
+  [[nodiscard]] ProductKeys product_keys(const Keys& keys) const;
+  /// The workspace of other products than the kernels'.
+  [[nodiscard]] std::byte* product_scratch();
   template <class Raw, class Capped, class Masked>
   void score_stages(const Keys& keys, Raw raw, Capped capped, Masked masked);
   /// What the products of this tile should fetch for the ones after them.

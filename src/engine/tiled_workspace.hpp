@@ -70,6 +70,7 @@ struct BlockMemory {
   }
 
   AlignedArray<T> queries;                      ///< [head_dim][kLanes], or for a few lanes [lanes][head_dim]
+  AlignedArray<std::byte> product_queries;      ///< the queries in the form of other products than the kernels'
   Sums<T> total;                                ///< of all spans so far
   kernels::SoftmaxRows<T> statistics = {};      ///< the running softmax of the logits themselves, where it is needed before
   KeyRange lane_range[kernels::kLanes];         ///< what the query of each lane may see
@@ -134,6 +135,7 @@ struct TiledScratch {
   AlignedArray<T> finished;            ///< [lanes][keys of a tile], reserved when pairs are handed out
   AlignedArray<T> kept;                ///< [tiles][kKeys][kLanes], logits of all keys, where they are kept for the weights
   std::vector<std::uint8_t> has_kept;  ///< [tiles]: 0 where masks hide the tile
+  AlignedArray<std::byte> products;    ///< what other products than the kernels' work in
   PairRows<T> pairs[3];                ///< those of weights; or of raw, capped and masked scores
   Sums<T> part;                        ///< the sums over one span
   std::vector<RowFacts> facts;         ///< [lanes], finished

@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -137,9 +139,14 @@ struct Typed {
   Rows<T> rows;
 };
 
+/// Makes the products of a case's walk, when they are not the kernels'.
+template <class T>
+using MakeProducts = std::function<std::unique_ptr<Products<T>>(const Plan&, const Operands<T>&, const Execution&)>;
+
 /// Runs the case on the tiled engine (or the reference) with one recorder.
 template <class T>
-Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool reference = false, bool packed = false) {
+Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool reference = false, bool packed = false,
+                    const MakeProducts<T>& make_products = {}) {
   const Dims& d = c.plan.dims;
   const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim, packed);
   const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, packed);
@@ -156,7 +163,8 @@ Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool
       return std::move(recorder.results);
     }
   }
-  run_tiled<T>(c.plan, operands, observers, execution);
+  const auto products = make_products ? make_products(c.plan, operands, execution) : nullptr;
+  run_tiled<T>(c.plan, operands, observers, execution, products.get());
   return std::move(recorder.results);
 }
 

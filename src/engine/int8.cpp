@@ -1,0 +1,155 @@
+// Attention in 8-bit integers: rounding rows, and the products of the tiled engine.
+#include "engine/int8.hpp"
+
+#include "kernels/kernels.hpp"
+
+#include <attn/error.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace attn::engine {
+
+using kernels::kKeys;
+using kernels::kLanes;
+using kernels::kQuad;
+
+namespace {
+
+constexpr std::size_t kRowsAtATime = 4 * kKeys;  ///< a whole number of groups of keys
+
+std::size_t quads_of(std::size_t count) noexcept { return (count + kQuad - 1) / kQuad; }
+
+}  // namespace
+
+float quantize_row(const float* row, std::size_t dim, std::int8_t* out) {
+  constexpr float magic = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
+  constexpr float smallest = 0x1p-118F;
+  constexpr float most = 127.0F;
+  std::fill_n(out, quads_of(dim) * kQuad, std::int8_t{0});
+  std::uint32_t bits = 0;  // as integers, magnitudes have their order, infinity and NaN above all of them
+  for (std::size_t d = 0; d < dim; ++d) bits = std::max(bits, std::bit_cast<std::uint32_t>(row[d]) & 0x7FFFFFFFU);
+  const auto largest = std::bit_cast<float>(bits);
+  if (!(largest <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
+  if (largest < smallest) return 0;
+  const float inverse = most / largest;
+  for (std::size_t d = 0; d < dim; ++d) {
+    const float shifted = row[d] * inverse + magic;
+    out[d] = static_cast<std::int8_t>(static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(shifted)));
+  }
+  return largest / most;
+}
+
+void require_products(const Plan& plan, std::string_view method) {
+  const Score score = plan.options.score;
+  if (score == Score::euclidean || score == Score::sqeuclidean)
+    throw Error(Status::usage, fmt::format("{} needs scores that are products, and distances are not", method),
+                "--score dot, scaled or cosine");
+  if (plan.options.normalize == Normalizer::none)
+    throw Error(Status::usage, fmt::format("{} needs weights that are never negative, and --normalize none has others", method));
+}
+
+std::uint64_t int8_bytes(const Dims& d) noexcept {
+  const std::uint64_t heads = d.batch * d.kv_heads;
+  return heads * (d.kv_len * (quads_of(d.head_dim) * kQuad + 3 * sizeof(float)) + quads_of(d.kv_len) * kQuad * d.value_dim);
+}
+
+Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution)
+    : dims_(plan.dims),
+      isa_(selected_isa(execution.isa)),
+      kernels_(&kernels::int8_kernels(isa_, kernels::has_vnni())),
+      value_quads_(quads_of(plan.dims.kv_len)) {
+  require_products(plan, "int8");
+  if (dims_.head_dim > kernels::kInt8Features)
+    throw Error(Status::usage, fmt::format("int8 takes at most {} features, not {}", kernels::kInt8Features, dims_.head_dim));
+  const std::size_t heads = dims_.batch * dims_.kv_heads;
+  keys_.quads = quads_of(dims_.head_dim);
+  keys_.data.resize(heads * dims_.kv_len * keys_.quads * kQuad);
+  keys_.scale.resize(heads * dims_.kv_len);
+  keys_.offset.resize(heads * dims_.kv_len);
+  values_.resize(heads * value_quads_ * dims_.value_dim * kQuad);
+  value_scale_.resize(heads * dims_.kv_len);
+  const std::size_t pieces = (dims_.kv_len + kRowsAtATime - 1) / kRowsAtATime;
+  for_each_task(heads * pieces, execution, [&](std::size_t task) {
+    const std::size_t head = task / pieces;
+    const std::size_t first = task % pieces * kRowsAtATime;
+    const KeyRange keys{first, std::min(first + kRowsAtATime, dims_.kv_len)};
+    take_keys(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
+    take_values(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
+  });
+}
+
+void Int8Products::take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys) {
+  std::vector<float> buffer(operands.key.is_direct() ? 0 : (keys.end - keys.begin) * dims_.head_dim);
+  const RowSpan<float> rows = operands.key.rows(batch, kv_head, keys.begin, keys.end - keys.begin, buffer.data());
+  for (std::size_t j = keys.begin; j < keys.end; ++j) {
+    const std::size_t at = (batch * dims_.kv_heads + kv_head) * dims_.kv_len + j;
+    std::int8_t* out = keys_.data.data() + at * keys_.quads * kQuad;
+    keys_.scale[at] = quantize_row(rows.data + (j - keys.begin) * rows.stride, dims_.head_dim, out);
+    std::int32_t sum = 0;
+    for (std::size_t d = 0; d < dims_.head_dim; ++d) sum += out[d];
+    keys_.offset[at] = -128 * sum;
+  }
+}
+
+void Int8Products::take_values(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys) {
+  const std::size_t dim = dims_.value_dim;
+  std::vector<float> buffer(operands.value.is_direct() ? 0 : (keys.end - keys.begin) * dim);
+  const RowSpan<float> rows = operands.value.rows(batch, kv_head, keys.begin, keys.end - keys.begin, buffer.data());
+  std::vector<std::int8_t> integers(quads_of(dim) * kQuad);
+  const std::size_t head = batch * dims_.kv_heads + kv_head;
+  for (std::size_t j = keys.begin; j < keys.end; ++j) {
+    value_scale_[head * dims_.kv_len + j] = quantize_row(rows.data + (j - keys.begin) * rows.stride, dim, integers.data());
+    std::int8_t* out = values_.data() + (head * value_quads_ + j / kQuad) * dim * kQuad + j % kQuad;
+    for (std::size_t f = 0; f < dim; ++f) out[f * kQuad] = integers[f];
+  }
+}
+
+// A block's queries: [quads][kLanes][kQuad] integers with 128 added, then kLanes scales.
+std::size_t Int8Products::query_bytes() const { return kLanes * (keys_.quads * kQuad + sizeof(float)); }
+
+// A tile's weights, one group more than its keys fill where they begin in the middle of one; then a unit for each lane.
+std::size_t Int8Products::scratch_bytes() const { return kLanes * (kKeys + kQuad + sizeof(float)); }
+
+void Int8Products::load_queries(const float* rows, std::size_t stride, std::size_t lanes, float factor,
+                                std::byte* queries) const {
+  auto* const integers = reinterpret_cast<std::uint8_t*>(queries);
+  auto* const scale = reinterpret_cast<float*>(queries + kLanes * keys_.quads * kQuad);
+  std::fill_n(integers, kLanes * keys_.quads * kQuad, std::uint8_t{128});
+  std::fill_n(scale, kLanes, 0.0F);
+  std::vector<std::int8_t> row(keys_.quads * kQuad);
+  for (std::size_t i = 0; i < lanes; ++i) {
+    scale[i] = quantize_row(rows + i * stride, dims_.head_dim, row.data()) * factor;
+    for (std::size_t d = 0; d < row.size(); ++d)
+      integers[(d / kQuad * kLanes + i) * kQuad + d % kQuad] = static_cast<std::uint8_t>(row[d] + 128);
+  }
+}
+
+void Int8Products::score(const ProductKeys& keys, const std::byte* queries, std::size_t lanes, float* tile, float* maximum,
+                         std::byte* /*scratch*/) const {
+  const std::size_t first = head_of(keys) * dims_.kv_len + keys.keys.begin;
+  const kernels::Int8Rows rows{.data = keys_.data.data() + first * keys_.quads * kQuad,
+                               .quads = keys_.quads,
+                               .scale = keys_.scale.data() + first,
+                               .offset = keys_.offset.data() + first};
+  kernels_->score(rows, keys.keys.end - keys.keys.begin, reinterpret_cast<const std::uint8_t*>(queries),
+                  reinterpret_cast<const float*>(queries + kLanes * keys_.quads * kQuad), lanes, tile, maximum);
+}
+
+void Int8Products::add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale,
+                              float* output, std::byte* scratch) const {
+  const std::size_t count = keys.keys.end - keys.keys.begin;
+  const std::size_t lead = keys.keys.begin % kQuad;
+  auto* const packed = reinterpret_cast<std::uint8_t*>(scratch);
+  auto* const unit = reinterpret_cast<float*>(scratch + kLanes * (kKeys + kQuad));
+  kernels_->pack_weights(weights, value_scale_.data() + head_of(keys) * dims_.kv_len + keys.keys.begin, count, lead, lanes,
+                         packed, unit);
+  const std::int8_t* values = values_.data() + (head_of(keys) * value_quads_ + keys.keys.begin / kQuad) * dims_.value_dim * kQuad;
+  kernels_->add_values(packed, values, quads_of(lead + count), dims_.value_dim, lanes, unit, rescale, output);
+}
+
+}  // namespace attn::engine
