@@ -108,5 +108,6 @@ struct Choice {
 
 // The methods.
 [[nodiscard]] const Method& window_method();
+[[nodiscard]] const Method& int8_method();
 
 }  // namespace attn::approx

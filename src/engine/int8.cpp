@@ -44,13 +44,17 @@ float quantize_row(const float* row, std::size_t dim, std::int8_t* out) {
   return largest / most;
 }
 
-void require_products(const Plan& plan, std::string_view method) {
+std::string products_refusal(const Plan& plan) {
   const Score score = plan.options.score;
-  if (score == Score::euclidean || score == Score::sqeuclidean)
-    throw Error(Status::usage, fmt::format("{} needs scores that are products, and distances are not", method),
-                "--score dot, scaled or cosine");
-  if (plan.options.normalize == Normalizer::none)
-    throw Error(Status::usage, fmt::format("{} needs weights that are never negative, and --normalize none has others", method));
+  if (score == Score::euclidean || score == Score::sqeuclidean) return "scores must be products, and distances are none";
+  if (plan.options.normalize == Normalizer::none) return "weights must not be negative, and without a normalizer they may be";
+  return "";
+}
+
+std::string int8_refusal(const Plan& plan) {
+  if (plan.dims.head_dim > kernels::kInt8Features)
+    return fmt::format("sums of more than {} features do not fit 32 bits", kernels::kInt8Features);
+  return products_refusal(plan);
 }
 
 std::uint64_t int8_bytes(const Dims& d) noexcept {
@@ -63,9 +67,8 @@ Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, co
       isa_(selected_isa(execution.isa)),
       kernels_(&kernels::int8_kernels(isa_, kernels::has_vnni())),
       value_quads_(quads_of(plan.dims.kv_len)) {
-  require_products(plan, "int8");
-  if (dims_.head_dim > kernels::kInt8Features)
-    throw Error(Status::usage, fmt::format("int8 takes at most {} features, not {}", kernels::kInt8Features, dims_.head_dim));
+  const std::string refusal = int8_refusal(plan);
+  if (!refusal.empty()) throw Error(Status::usage, "int8 does not apply: " + refusal);
   const std::size_t heads = dims_.batch * dims_.kv_heads;
   keys_.quads = quads_of(dims_.head_dim);
   keys_.data.resize(heads * dims_.kv_len * keys_.quads * kQuad);

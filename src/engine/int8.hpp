@@ -31,9 +31,8 @@ struct Int8Matrix {
 /// The products of the tiled engine in 8-bit integers. Same bits on all targets and for all numbers of threads.
 class Int8Products : public Products<float> {
  public:
-  /// Rounds all keys and values, on execution.threads threads: a quarter of their float32 bytes, and 8 and 4 a row. Throws
-  /// Error(usage) for scores that are no products, for --normalize none, whose weights may be negative, and beyond 65,536
-  /// features.
+  /// Rounds all keys and values, on execution.threads threads: a quarter of their float32 bytes, and 12 for each key. Throws
+  /// Error(usage) for what int8_refusal() says.
   Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution);
 
   /// The same without the instruction of kernels::has_vnni(), for comparison.
@@ -61,9 +60,10 @@ class Int8Products : public Products<float> {
   std::vector<float> value_scale_;   ///< [batch, kv_heads, kv_len]
 };
 
-/// Throws Error(usage) unless the plan's scores are products and its weights are never negative: what products of their own
-/// (`method` in messages) can serve.
-void require_products(const Plan& plan, std::string_view method);
+/// Why other products than the kernels' cannot serve the plan, or nothing: scores must be products, weights never negative.
+[[nodiscard]] std::string products_refusal(const Plan& plan);
+/// The same for Int8Products.
+[[nodiscard]] std::string int8_refusal(const Plan& plan);
 
 /// Bytes that Int8Products hold for a plan, whatever the threads.
 [[nodiscard]] std::uint64_t int8_bytes(const Dims& dims) noexcept;

@@ -108,7 +108,7 @@ HWY_INLINE void accumulate(const std::int8_t* HWY_RESTRICT x, size_t row, size_t
     }
     ATTN_UNROLL
     for (size_t r = 0; r < R; ++r) {
-      std::int32_t four;
+      std::int32_t four = 0;
       std::memcpy(&four, x + r * row + t * step, sizeof four);
       const typename Way::Operand element = Way::right(hn::Set(kInts, four));
       ATTN_UNROLL
