@@ -33,6 +33,7 @@ Command stats_command() {
        .description = kStatsDescription},
       request::stats_table, [](LookRequest& r, Console& console) {
         const bool for_people = console.output_is_terminal();
+        tell_surroundings(console, r.watch.plot);
         return run_in_context(console, [&](const request::RunContext& context) { request::stats(r, context, for_people); });
       });
 }

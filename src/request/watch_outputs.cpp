@@ -33,9 +33,10 @@ void WatchOutputs<T>::add_stats(const WatchText& text, Outputs& files) {
     patterns_ = std::make_shared<analysis::PatternWatch<T>>(plan_, settings_.by_value_norm);
   const FileName name = FileName::parse_output(settings_.stats);
   if (settings_.summary)
-    return files.add_text(name, [text, rows = rows_, columns = columns_](Outputs::TextSink& sink) {
-      text.summary(sink, analysis::head_facts(text.dims, rows->facts()), columns->facts());
-    });
+    return files.add_text(name,
+                          [text, rows = rows_, columns = columns_, window = settings_.plot.terminal](Outputs::TextSink& sink) {
+                            text.summary(sink, analysis::head_facts(text.dims, rows->facts()), columns->facts(), window);
+                          });
   switch (settings_.per) {
     case StatsPer::row:
       return files.add_text(name, [text, rows = rows_](Outputs::TextSink& sink) { text.rows(sink, rows->facts()); });

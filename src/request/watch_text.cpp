@@ -1,11 +1,15 @@
 // Statistics and strongest pairs as text.
 #include "request/watch_text.hpp"
 
+#include "base/counted.hpp"
 #include "io/csv.hpp"
+#include "render/text.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -84,6 +88,32 @@ nlohmann::ordered_json number_json(double value, bool is_single) {
   return is_single ? std::stod(shortest(static_cast<float>(value))) : value;
 }
 
+/// Columns that a name keeps in the narrowest window.
+constexpr std::size_t kLeastName = 8;
+
+/// The keys that receive most from all heads and batch entries, the most first, and what to say of it.
+std::vector<std::pair<std::size_t, std::string>> most_received(std::size_t kv_len,
+                                                               const std::vector<analysis::ColumnFacts>& columns) {
+  constexpr std::size_t most_keys = 5;
+  std::vector<double> received(kv_len);
+  for (std::size_t c = 0; c < columns.size(); ++c) received[c % kv_len] += columns[c].received;
+  std::vector<std::size_t> order(kv_len);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(most_keys, order.size()));
+  // NaN comes first: something is wrong with that key.
+  const auto rank = [&](std::size_t key) {
+    return std::isnan(received[key]) ? std::numeric_limits<double>::infinity() : received[key];
+  };
+  std::partial_sort(order.begin(), order.begin() + shown, order.end(),
+                    [&](std::size_t a, std::size_t b) { return rank(a) != rank(b) ? rank(a) > rank(b) : a < b; });
+  order.resize(static_cast<std::size_t>(shown));
+  const double total = std::accumulate(received.begin(), received.end(), 0.0);
+  std::vector<std::pair<std::size_t, std::string>> most;
+  for (const std::size_t key : order)
+    most.emplace_back(key, fmt::format("{:>8.2f} {:>6.2f} %", received[key], total == 0 ? 0.0 : 100 * received[key] / total));
+  return most;
+}
+
 }  // namespace
 
 void WatchText::rows(Outputs::TextSink& sink, const std::vector<engine::RowFacts>& facts) const {
@@ -156,28 +186,26 @@ void WatchText::strongest(Outputs::TextSink& sink, const analysis::Strongest& fo
 }
 
 void WatchText::summary(Outputs::TextSink& sink, const std::vector<analysis::HeadFacts>& heads,
-                        const std::vector<analysis::ColumnFacts>& columns) const {
+                        const std::vector<analysis::ColumnFacts>& columns, const render::Terminal& window) const {
   constexpr std::size_t most_heads = 12;
-  constexpr std::size_t most_keys = 5;
-  std::string page = fmt::format("{} queries, {} keys, {} heads, batch {}\n", dims.q_len, dims.kv_len, dims.heads, dims.batch);
+  std::string page = fmt::format("{}, {}, {}, batch {}\n", counted(dims.q_len, "query", "queries"),
+                                 counted(dims.kv_len, "key", "keys"), counted(dims.heads, "head", "heads"), dims.batch);
   page += fmt::format("{:>5} {:>5} {:>10} {:>10} {:>8} {:>10}\n", "batch", "head", "entropy", "support", "max", "distance");
   for (std::size_t h = 0; h < std::min(heads.size(), most_heads); ++h)
     page += fmt::format("{:>5} {:>5} {:>10.4f} {:>10.2f} {:>8.4f} {:>10.2f}\n", h / dims.heads, h % dims.heads, heads[h].entropy,
                         heads[h].support, heads[h].maximum, heads[h].distance);
   if (heads.size() > most_heads) page += fmt::format("      and {} more heads (--per head)\n", heads.size() - most_heads);
-  std::vector<double> received(dims.kv_len);
-  for (std::size_t c = 0; c < columns.size(); ++c) received[c % dims.kv_len] += columns[c].received;
-  std::vector<std::size_t> order(dims.kv_len);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto shown = static_cast<std::ptrdiff_t>(std::min(most_keys, order.size()));
-  std::partial_sort(order.begin(), order.begin() + shown, order.end(),
-                    [&](std::size_t a, std::size_t b) { return received[a] != received[b] ? received[a] > received[b] : a < b; });
-  page += "keys that receive most, over all heads:\n";
-  const double total = std::accumulate(received.begin(), received.end(), 0.0);
-  for (std::ptrdiff_t n = 0; n < shown; ++n) {
-    const std::size_t key = order[static_cast<std::size_t>(n)];
-    page += fmt::format("  {}: {:.2f} ({:.2f} % of all)\n", key_ids.empty() ? std::to_string(key) : key_ids[key], received[key],
-                        total == 0 ? 0.0 : 100 * received[key] / total);
+  page += "keys that receive most, over all heads, and their share of it all:\n";
+  std::size_t longest = 0;
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (auto& [key, share] : most_received(dims.kv_len, columns)) {
+    lines.emplace_back(key_ids.empty() ? std::to_string(key) : render::showable(key_ids[key]), std::move(share));
+    longest = std::max(longest, render::columns_of(lines.back().first));
+  }
+  for (const auto& [name, share] : lines) {
+    const std::size_t taken = 4 + share.size();
+    const std::size_t room = std::max(kLeastName, window.columns > taken ? window.columns - taken : 0);
+    page += fmt::format("  {}  {}\n", render::fitted(name, std::min(longest, room), window.unicode, false), share);
   }
   sink.write(page);
 }

@@ -26,9 +26,9 @@ struct WatchText {
   void heads(Outputs::TextSink& sink, const std::vector<analysis::HeadFacts>& facts) const;
   void patterns(Outputs::TextSink& sink, const std::vector<analysis::HeadPattern>& patterns) const;
   void strongest(Outputs::TextSink& sink, const analysis::Strongest& found, TopBy by, TopForm form) const;
-  /// A page of at most 24 lines: the heads, and the keys that receive most.
+  /// A page of at most 24 lines: the heads, and the keys that receive most, their names cut to what the window has room for.
   void summary(Outputs::TextSink& sink, const std::vector<analysis::HeadFacts>& heads,
-               const std::vector<analysis::ColumnFacts>& columns) const;
+               const std::vector<analysis::ColumnFacts>& columns, const render::Terminal& window) const;
 };
 
 }  // namespace attn::request
