@@ -17,12 +17,26 @@ using engine::Tile;
 
 namespace {
 
-/// Keys of a piece: whole rows of the kernel that takes logarithms, and few enough for sums in float32.
-constexpr std::size_t kPiece = 4 * kernels::kLanes;
+using kernels::kLanes;
+
+/// Keys of a piece: rows of a tile as kernels take them, with a lane for each of kLanes neighbouring keys, and few enough for
+/// sums in float32.
+constexpr std::size_t kPiece = 16 * kLanes;
+
+/// The lowest key of the largest norm, where each lane has found its first row.
+template <class T>
+std::size_t lowest_key(const T (&best)[kLanes], const T (&row)[kLanes], T top) {
+  std::size_t lowest = kPiece;
+  for (std::size_t lane = 0; lane < kLanes; ++lane)
+    if (best[lane] == top) lowest = std::min(lowest, static_cast<std::size_t>(row[lane]) * kLanes + lane);
+  return lowest;
+}
 
 template <class T>
 T norm_of(T weight, T value_norm) {
-  return weight == 0 ? T(0) : std::abs(weight) * value_norm;
+  // The product is made in any case, so that the compiler makes vector code of it.
+  const T norm = std::abs(weight) * value_norm;
+  return weight == 0 ? T(0) : norm;
 }
 
 bool is_stronger(const KeyWeight& a, const KeyWeight& b) { return a.weight != b.weight ? a.weight > b.weight : a.key < b.key; }
@@ -81,7 +95,11 @@ void ByValueNorm<T>::weights(const Tile<T>& tile) {
       const std::size_t count = std::min(kPiece, tile.keys - first);
       const T* w = tile.data + i * tile.query_step + first * tile.key_step;
       alignas(64) T norms[kPiece];
-      for (std::size_t j = 0; j < count; ++j) norms[j] = norm_of(w[j * tile.key_step], value_norm[first + j]);
+      if (tile.key_step == 1)  // known to the compiler, which makes vector code of it
+        for (std::size_t j = 0; j < count; ++j) norms[j] = norm_of(w[j], value_norm[first + j]);
+      else
+        for (std::size_t j = 0; j < count; ++j) norms[j] = norm_of(w[j * tile.key_step], value_norm[first + j]);
+      std::fill(norms + count, norms + (count + kLanes - 1) / kLanes * kLanes, T(0));
       const Tile<T> piece{.batch = tile.batch,
                           .head = tile.head,
                           .query = tile.query + i,
@@ -102,19 +120,26 @@ void ByValueNorm<T>::weights(const Tile<T>& tile) {
 
 template <class T>
 void ByValueNorm<T>::take_piece(RowNorms& row, const T* norms, std::size_t count, std::size_t first, T position) const {
-  const T top = column_maximum(norms, count);
+  const std::size_t rows = (count + kLanes - 1) / kLanes;
+  alignas(64) T best[kLanes];
+  alignas(64) T where[kLanes];
+  std::fill_n(best, kLanes, -std::numeric_limits<T>::infinity());
+  kernels_.largest(norms, rows, kLanes, best, where);
+  const T top = column_maximum(best, kLanes);
   if (inner_needs_.facts) {
-    alignas(64) T terms[kPiece] = {};
-    std::copy_n(norms, count, terms);
-    kernels_.log(terms, (count + kernels::kLanes - 1) / kernels::kLanes);
-    for (std::size_t j = 0; j < count; ++j) terms[j] *= norms[j];
-    row.information += column_sum(terms, count);
-    for (std::size_t j = 0; j < count; ++j) terms[j] = norms[j] * std::abs(position - static_cast<T>(j));
-    row.distance += column_sum(terms, count);
-    row.mass += column_sum(norms, count);
+    alignas(64) T mass[kLanes];
+    alignas(64) T information[kLanes];
+    alignas(64) T distance[kLanes];
+    alignas(64) T place[kLanes];
+    // The kernel counts rows, which are kLanes keys: distances in these units, exactly.
+    for (std::size_t lane = 0; lane < kLanes; ++lane) place[lane] = (position - static_cast<T>(lane)) / T(kLanes);
+    kernels_.row_sums(norms, rows, kLanes, place, {.mass = mass, .information = information, .distance = distance});
+    row.mass += column_sum(mass, kLanes);
+    row.information += column_sum(information, kLanes);
+    row.distance += column_sum(distance, kLanes) * kLanes;
     if (static_cast<double>(top) > row.maximum) {
       row.maximum = static_cast<double>(top);
-      row.argmax = first + static_cast<std::size_t>(std::find(norms, norms + count, top) - norms);
+      row.argmax = first + lowest_key(best, where, top);
     }
   }
   if (inner_needs_.top == 0 || !(static_cast<double>(top) > row.top.threshold())) return;

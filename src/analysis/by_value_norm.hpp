@@ -33,7 +33,7 @@ class KeyQueue {
 /// Largest norm and mass are those of the norms as they are; entropy and distance are of their shares, n_ij / sum_j n_ij, so that
 /// the scale of values does not matter to them. A pair of weight 0 has norm 0, whatever its value holds.
 ///
-/// Sums are made over pieces of 256 keys, 16 neighbours side by side in T, and over the pieces in double.
+/// Sums are made over pieces of 1,024 keys, 64 neighbours side by side in T, and over the pieces in double.
 template <class T>
 class ByValueNorm : public engine::Observer<T> {
  public:
@@ -59,7 +59,8 @@ class ByValueNorm : public engine::Observer<T> {
   [[nodiscard]] std::size_t row_of(std::size_t b, std::size_t h, std::size_t i) const noexcept {
     return (b * plan_.dims.heads + h) * plan_.dims.q_len + i;
   }
-  /// Takes norms of `count` neighbouring keys of one query; `first` is the first key.
+  /// Takes norms of `count` neighbouring keys of one query, aligned, with zeros up to whole rows of kLanes; `first` is the first
+  /// key, and `position` counts from it.
   void take_piece(RowNorms& row, const T* norms, std::size_t count, std::size_t first, T position) const;
 
   const engine::Plan& plan_;

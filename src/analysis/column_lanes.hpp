@@ -1,4 +1,4 @@
-// A column's weights of some neighbouring queries: their sum in a fixed order, their largest, whether any is above a threshold.
+// A column's weights of some neighbouring queries: their sum in a fixed order, and their largest.
 #pragma once
 
 #include <algorithm>
@@ -32,15 +32,6 @@ template <class T>
     for (std::size_t l = 0; l < kColumnLanes; ++l) lanes[l] = w[i + l] > lanes[l] ? w[i + l] : lanes[l];
   for (std::size_t l = 0; i < count; ++i, ++l) lanes[l] = w[i] > lanes[l] ? w[i] : lanes[l];
   return *std::max_element(lanes, lanes + kColumnLanes);
-}
-
-/// True when one of w[0..count) is above the threshold.
-template <class T>
-[[nodiscard]] bool any_above(const T* w, std::size_t count, T threshold) {
-  // No way out early: so that it is compiled to vectors.
-  int any = 0;
-  for (std::size_t i = 0; i < count; ++i) any |= w[i] > threshold ? 1 : 0;
-  return any != 0;
 }
 
 }  // namespace attn::analysis

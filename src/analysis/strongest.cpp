@@ -1,11 +1,11 @@
 // The strongest keys of each query, and the strongest queries of each key.
 #include "analysis/strongest.hpp"
 
-#include "analysis/column_lanes.hpp"
-
 #include <attn/error.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -68,24 +68,36 @@ StrongestQueries<T>::StrongestQueries(const engine::Plan& plan, const Selection&
       selection_(selection),
       found_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, std::min(selection.most, plan.dims.q_len),
              selection.most_pairs),
-      threshold_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, -std::numeric_limits<T>::infinity()) {}
+      threshold_(plan.dims.batch * plan.dims.heads * plan.dims.kv_len, -std::numeric_limits<T>::infinity()),
+      kernels_(*kernels::available<T>().front()) {}
 
 template <class T>
 void StrongestQueries<T>::columns(const engine::Tile<T>& tile) {
-  for (std::size_t j = 0; j < tile.keys; ++j) {
-    const std::size_t line = (tile.batch * plan_.dims.heads + tile.head) * plan_.dims.kv_len + tile.key + j;
-    const T* w = tile.data + j * tile.key_step;
-    // Most tiles hold nothing for a column that has its list.
-    if (!any_above(w, tile.queries, threshold_[line])) continue;
-    for (std::size_t i = 0; i < tile.queries; ++i) {
-      const auto weight = static_cast<double>(w[i]);
-      if (weight == 0 || !(weight >= selection_.minimum)) continue;
-      const std::int64_t self = plan_.position(tile.batch, tile.query + i);
-      if (selection_.no_self && static_cast<std::int64_t>(tile.key + j) == self) continue;
-      found_.insert(line, {tile.query + i, weight});
-    }
-    if (found_.is_full(line)) threshold_[line] = static_cast<T>(found_.entries(line).back().weight);
+  const std::size_t line = (tile.batch * plan_.dims.heads + tile.head) * plan_.dims.kv_len + tile.key;
+  // Most tiles hold nothing for a column that has its list, and the others little.
+  const bool is_aligned = reinterpret_cast<std::uintptr_t>(tile.data) % 64 == 0;
+  if (is_aligned && tile.query_step == 1 && tile.key_step == kernels::kLanes && tile.keys <= kernels::kKeys) {
+    std::uint64_t bits[kernels::kKeys];
+    if (!kernels_.rows_above(tile.data, tile.keys, tile.queries, threshold_.data() + line, bits)) return;
+    for (std::size_t j = 0; j < tile.keys; ++j)
+      for (std::uint64_t left = bits[j]; left != 0; left &= left - 1)
+        take(tile, static_cast<std::size_t>(std::countr_zero(left)), j, line + j);
+    return;
   }
+  for (std::size_t j = 0; j < tile.keys; ++j)
+    for (std::size_t i = 0; i < tile.queries; ++i) take(tile, i, j, line + j);
+}
+
+template <class T>
+void StrongestQueries<T>::take(const engine::Tile<T>& tile, std::size_t i, std::size_t j, std::size_t line) {
+  T& threshold = threshold_[line];
+  if (!(tile.at(i, j) > threshold)) return;
+  const auto weight = static_cast<double>(tile.at(i, j));
+  if (weight == 0 || !(weight >= selection_.minimum)) return;
+  const std::int64_t self = plan_.position(tile.batch, tile.query + i);
+  if (selection_.no_self && static_cast<std::int64_t>(tile.key + j) == self) return;
+  found_.insert(line, {tile.query + i, weight});
+  if (found_.is_full(line)) threshold = static_cast<T>(found_.entries(line).back().weight);
 }
 
 template class StrongestKeys<float>;

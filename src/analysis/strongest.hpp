@@ -3,6 +3,7 @@
 
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
+#include "kernels/kernels.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -85,10 +86,14 @@ class StrongestQueries : public engine::Observer<T> {
   [[nodiscard]] const Strongest& found() const noexcept { return found_; }
 
  private:
+  /// Takes the pair (i, j) of a tile, in the order of i, if it is among the strongest of its column so far.
+  void take(const engine::Tile<T>& tile, std::size_t i, std::size_t j, std::size_t line);
+
   const engine::Plan& plan_;
   Selection selection_;
   Strongest found_;
   std::vector<T> threshold_;  ///< what a weight must exceed to find a place in its column's list
+  const kernels::KernelTable<T>& kernels_;
 };
 
 }  // namespace attn::analysis

@@ -138,6 +138,8 @@ struct KernelTable {
   std::uint64_t (*largest)(const T* tile, std::size_t count, std::size_t lanes, T* best, T* row);
   /// Bit i of bits[j] is set where tile[j][i] > threshold[i]. True when any is.
   bool (*above)(const T* tile, std::size_t count, std::size_t lanes, const T* threshold, std::uint64_t* bits);
+  /// The same with a threshold for each row of the tile: tile[j][i] > threshold[j].
+  bool (*rows_above)(const T* tile, std::size_t count, std::size_t lanes, const T* threshold, std::uint64_t* bits);
 
   /// In place: exp2 of numbers <= 0; for tests: tanh, ln of numbers > 0.
   void (*exp2)(T* values, std::size_t rows);

@@ -118,19 +118,42 @@ std::uint64_t largest(const T* tile, size_t count, size_t lanes, T* best, T* row
   return found & first_bits(lanes);
 }
 
-template <class T>
-bool above(const T* tile, size_t count, size_t lanes, const T* threshold, std::uint64_t* bits) {
+/// `threshold(j, i)`: the vector that lanes i.. of row j are held to.
+template <class T, class Threshold>
+HWY_INLINE bool above_bits(const T* tile, size_t count, size_t lanes, const Threshold& threshold, std::uint64_t* bits) {
   const Tag<T> d;
   const std::uint64_t own = first_bits(lanes);
   std::uint64_t any = 0;
   for (size_t j = 0; j < count; ++j) {
     std::uint64_t row = 0;
     for (size_t i = 0; i < lanes; i += kWidth<T>)
-      row |= bits_of<T>(hn::Gt(hn::Load(d, tile + j * kLanes + i), hn::Load(d, threshold + i))) << i;
+      row |= bits_of<T>(hn::Gt(hn::Load(d, tile + j * kLanes + i), threshold(j, i))) << i;
     bits[j] = row & own;
     any |= bits[j];
   }
   return any != 0;
+}
+
+template <class T>
+struct OfLane {
+  const T* threshold;
+  HWY_INLINE Vec<T> operator()(size_t /*row*/, size_t lane) const { return hn::Load(Tag<T>(), threshold + lane); }
+};
+
+template <class T>
+struct OfRow {
+  const T* threshold;
+  HWY_INLINE Vec<T> operator()(size_t row, size_t /*lane*/) const { return hn::Set(Tag<T>(), threshold[row]); }
+};
+
+template <class T>
+bool above(const T* tile, size_t count, size_t lanes, const T* threshold, std::uint64_t* bits) {
+  return above_bits<T>(tile, count, lanes, OfLane<T>{threshold}, bits);
+}
+
+template <class T>
+bool rows_above(const T* tile, size_t count, size_t lanes, const T* threshold, std::uint64_t* bits) {
+  return above_bits<T>(tile, count, lanes, OfRow<T>{threshold}, bits);
 }
 
 }  // namespace attn::kernels::HWY_NAMESPACE

@@ -56,6 +56,7 @@ inline constexpr KernelTable<T> kTable = {
     .row_sums = row_sums<T>,
     .largest = largest<T>,
     .above = above<T>,
+    .rows_above = rows_above<T>,
     .exp2 = exp2_rows<T>,
     .tanh = tanh_rows<T>,
     .log = log_rows<T>,

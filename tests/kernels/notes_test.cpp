@@ -140,30 +140,38 @@ TEST_CASE_TEMPLATE("the largest logit is the first of equal ones, and only what 
   }
 }
 
-TEST_CASE_TEMPLATE("above marks what exceeds the threshold", T, float, double) {
+TEST_CASE_TEMPLATE("above and rows_above mark what exceeds the threshold of its lane or row", T, float, double) {
   Random random(64);
   for (const KernelTable<T>* table : available<T>()) {
     CAPTURE(std::string(table->isa));
     for (const std::size_t count : kCounts) {
       for (const std::size_t lanes : kLaneCounts) {
         Lanes<T> tile(count);
-        Lanes<T> threshold(1);
+        Lanes<T> of_lane(1);
+        Lanes<T> of_row(2);
         for (std::size_t i = 0; i < kLanes; ++i) {
-          threshold.at(0, i) = static_cast<T>(random.below(10));
+          of_lane.at(0, i) = static_cast<T>(random.below(10));
           for (std::size_t j = 0; j < count; ++j)
             tile.at(j, i) = random.below(9) == 0 ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(random.below(10));
         }
+        for (std::size_t j = 0; j < count; ++j)
+          of_row.get()[j] = j % 5 == 3 ? -std::numeric_limits<T>::infinity() : static_cast<T>(random.below(10));
+        const auto check = [&](bool any, const std::uint64_t* bits, const auto& threshold) {
+          bool expected_any = false;
+          for (std::size_t j = 0; j < count; ++j) {
+            std::uint64_t expected = 0;
+            for (std::size_t i = 0; i < lanes; ++i)
+              if (tile.at(j, i) > threshold(j, i)) expected |= std::uint64_t{1} << i;
+            CHECK(bits[j] == expected);
+            expected_any = expected_any || expected != 0;
+          }
+          CHECK(any == expected_any);
+        };
         std::uint64_t bits[kKeys] = {};
-        const bool any = table->above(tile.get(), count, lanes, threshold.get(), bits);
-        bool expected_any = false;
-        for (std::size_t j = 0; j < count; ++j) {
-          std::uint64_t expected = 0;
-          for (std::size_t i = 0; i < lanes; ++i)
-            if (tile.at(j, i) > threshold.at(0, i)) expected |= std::uint64_t{1} << i;
-          CHECK(bits[j] == expected);
-          expected_any = expected_any || expected != 0;
-        }
-        CHECK(any == expected_any);
+        const bool any = table->above(tile.get(), count, lanes, of_lane.get(), bits);
+        check(any, bits, [&](std::size_t, std::size_t i) { return of_lane.at(0, i); });
+        const bool any_row = table->rows_above(tile.get(), count, lanes, of_row.get(), bits);
+        check(any_row, bits, [&](std::size_t j, std::size_t) { return of_row.get()[j]; });
       }
     }
   }
