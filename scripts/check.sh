@@ -38,26 +38,12 @@ check_build() {
   configure asan && cmake --build --preset asan --parallel "$cores"
 }
 
-# Prints "SOURCE FILE" for each file of this project that an object was compiled from, as the build has recorded it.
-dependencies() {
-  ninja -C build/asan -t deps | awk -v root="$PWD/" '
-    /^[^ ]/ { source = ""; next }
-    NF == 1 {
-      file = $1
-      sub("^\\.\\./\\.\\./", "", file)
-      if (index(file, root) == 1) file = substr(file, length(root) + 1)
-      if (file ~ /^\// || file ~ /^\.\./) next
-      if (source == "") source = file
-      print source, file
-    }'
-}
-
-# tidy_one SOURCE FILE...: checks SOURCE, which was compiled from these files (itself first).
+# tidy_one SOURCE: checks one file, unless neither it nor any header has changed since it was found clean.
 tidy_one() {
   local source=$1 key output
-  key=$({ clang-tidy-16 --version; cat .clang-tidy cmake/AttnCompiler.cmake "$@"; } | sha256sum | cut -c1-40)
+  key=$({ echo "$tidy_rules"; cat "$source"; } | sha256sum | cut -c1-40)
   if [ -e "$memory/tidy/$key" ]; then return 0; fi
-  if ! output=$(clang-tidy-16 --quiet -p build/asan "$source" 2>&1); then
+  if ! output=$(clang-tidy-16 --quiet -p build/tidy "$source" 2>&1); then
     printf '%s\n' "$output"
     return 1
   fi
@@ -67,10 +53,12 @@ export -f tidy_one
 export memory
 
 check_tidy() {
-  [ -e build/asan/compile_commands.json ] || check_build
+  # How each file is compiled by itself: nothing is built there.
+  configure tidy -DCMAKE_UNITY_BUILD=OFF
   mkdir -p "$memory/tidy"
-  dependencies | awk '$1 ~ /^(src|cli)\// { files[$1] = files[$1] " " $2 } END { for (s in files) print s files[s] }' | LC_ALL=C sort |
-    xargs -r -P "$cores" -L 1 bash -c 'tidy_one "$@"' tidy_one
+  tidy_rules=$({ clang-tidy-16 --version; sources src include cli | grep '\.hpp$' | xargs cat .clang-tidy cmake/AttnCompiler.cmake; } | sha256sum)
+  export tidy_rules
+  sources src cli | grep '\.cpp$' | xargs -r -P "$cores" -L 1 bash -c 'tidy_one "$@"' tidy_one
 }
 
 check_cppcheck() {

@@ -3,6 +3,7 @@
 
 #include "analysis/chunks.hpp"
 #include "analysis/numbers.hpp"
+#include "analysis/reals.hpp"
 #include "base/counted.hpp"
 #include "base/json_number.hpp"
 
@@ -17,8 +18,6 @@
 namespace attn::analysis {
 
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Bits of the significand and the exponent of the smallest normal number.
 struct Precision {
@@ -157,8 +156,6 @@ class Comparer {
   double b_squares_ = 0;
 };
 
-std::string number(double x) { return fmt::format("{:.6g}", x); }
-
 }  // namespace
 
 double ulp_distance(double a, double b, DType type) noexcept {
@@ -191,7 +188,6 @@ std::string comparison_text(const std::string& a, const std::string& b, const Co
 }
 
 std::string comparison_json(const std::string& a, const std::string& b, const Comparison& c) {
-  using Json = nlohmann::ordered_json;
   Json all{{"equal", c.agree()},
            {"a", {{"file", a}, {"shape", c.a_shape}, {"dtype", dtype_name(c.a_dtype)}}},
            {"b", {{"file", b}, {"shape", c.b_shape}, {"dtype", dtype_name(c.b_dtype)}}},

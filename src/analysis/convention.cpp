@@ -1,6 +1,7 @@
 // One way to compute attention, and its rows in plain float64.
 #include "analysis/convention.hpp"
 
+#include "analysis/reals.hpp"
 #include "engine/findings.hpp"
 #include "engine/prepare.hpp"
 
@@ -12,18 +13,7 @@ namespace attn::analysis {
 
 namespace {
 
-constexpr double kHidden = -std::numeric_limits<double>::infinity();
 constexpr double kBigNegative = -1e9;
-
-/// Four sums side by side: the order of addition is free here, and one chain would wait for itself.
-double dot(const double* x, const double* y, std::size_t n) {
-  double sum[4] = {0, 0, 0, 0};
-  std::size_t d = 0;
-  for (; d + 4 <= n; d += 4)
-    for (std::size_t lane = 0; lane < 4; ++lane) sum[lane] += x[d + lane] * y[d + lane];
-  for (; d < n; ++d) sum[0] += x[d] * y[d];
-  return sum[0] + sum[1] + (sum[2] + sum[3]);
-}
 
 double squared_distance(const double* x, const double* y, std::size_t n) {
   double sum = 0;

@@ -3,6 +3,7 @@
 
 #include "analysis/chunks.hpp"
 #include "analysis/numbers.hpp"
+#include "analysis/reals.hpp"
 #include "base/counted.hpp"
 
 #include <algorithm>
@@ -61,7 +62,6 @@ class Describer {
   }
 
  private:
-  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr std::size_t kMostCounts = 16;
 
   void take_row(std::size_t row, std::span<const double> values) {

@@ -10,9 +10,6 @@ namespace attn::analysis {
 
 namespace {
 
-/// Standard deviations that independent roundings are granted. A rounding error is at most u and spread evenly, which makes a sum
-/// of such errors sub-Gaussian with a variance of u^2/3 each: 4 u is exceeded with a probability below 2 exp(-24), 8e-11.
-constexpr double kDeviations = 4;
 /// Units that an exponential may be off: fast vector versions in use claim 20 units in the last place.
 constexpr double kExponential = 40;
 /// Units that an angle of RoPE may be off.

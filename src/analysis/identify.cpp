@@ -1,6 +1,8 @@
 // Which convention made an output.
 #include "analysis/identify.hpp"
 
+#include "analysis/reals.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,7 +13,6 @@ namespace attn::analysis {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Candidates that are looked at again after the first rows, and that are held to all rows.
 constexpr std::size_t kSecondLook = 64;
 constexpr std::size_t kConfirmed = 8;

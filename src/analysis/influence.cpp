@@ -1,6 +1,8 @@
 // The change of an output without one key, in closed form where there is one.
 #include "analysis/influence.hpp"
 
+#include "analysis/reals.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,8 +10,6 @@
 namespace attn::analysis {
 
 namespace {
-
-constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 /// Weighs all visible keys but `left_out` by exp of `exponents`, which need not sum to anything.
 std::vector<double> softmax_without(std::span<const double> exponents, std::span<const double> logits, std::size_t left_out,

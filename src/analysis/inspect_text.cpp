@@ -1,6 +1,6 @@
 // Descriptions of arrays as text, JSON and CSV.
 #include "analysis/inspect.hpp"
-#include "analysis/numbers.hpp"
+#include "analysis/reals.hpp"
 #include "base/json_number.hpp"
 
 #include <algorithm>
@@ -14,8 +14,6 @@ namespace attn::analysis {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string order(const ArrayEntry& entry) { return entry.column_major ? "column-major" : "row-major"; }
 std::string byte_order(const ArrayEntry& entry) { return entry.big_endian ? "big-endian" : "little-endian"; }
 
@@ -25,11 +23,13 @@ std::string title(const ArrayReport& report) {
   return report.entry.name.empty() ? report.file : fmt::format("{}:{}", report.file, report.entry.name);
 }
 
-std::string number(double x) { return std::isnan(x) ? "-" : fmt::format("{:.6g}", x); }
+std::string number_or_dash(double x) { return std::isnan(x) ? "-" : number(x); }
 
 void describe_values(std::string& text, const Description& d) {
-  const auto whole = [&](double x) { return is_floating(d.dtype) || std::isnan(x) ? number(x) : fmt::format("{:.0f}", x); };
-  text += fmt::format("  values    min {}  mean {}  max {}", whole(d.finite.min), number(d.mean), whole(d.finite.max));
+  const auto whole = [&](double x) {
+    return is_floating(d.dtype) || std::isnan(x) ? number_or_dash(x) : fmt::format("{:.0f}", x);
+  };
+  text += fmt::format("  values    min {}  mean {}  max {}", whole(d.finite.min), number_or_dash(d.mean), whole(d.finite.max));
   const std::size_t infinite = d.positive_infinite + d.negative_infinite;
   text += fmt::format("  NaN {}  infinite {}\n", d.nan.count, infinite);
   if (!d.counts.empty()) {
@@ -38,8 +38,9 @@ void describe_values(std::string& text, const Description& d) {
       text += fmt::format("{}{}: {}", i == 0 ? "" : ", ", d.counts[i].first, d.counts[i].second);
     text += "\n";
   }
-  text += fmt::format("  rows      {} of {} numbers; norms min {}  median {}  max {}; {} zero\n", d.rows, d.width,
-                      number(d.norms.min), number(d.norms.median), number(d.norms.max), d.zero_rows.count);
+  text +=
+      fmt::format("  rows      {} of {} numbers; norms min {}  median {}  max {}; {} zero\n", d.rows, d.width,
+                  number_or_dash(d.norms.min), number_or_dash(d.norms.median), number_or_dash(d.norms.max), d.zero_rows.count);
 }
 
 std::string paragraph(const ArrayReport& report) {

@@ -4,6 +4,7 @@
 #include "analysis/mask_pattern.hpp"
 #include "analysis/numbers.hpp"
 #include "base/counted.hpp"
+#include "base/json_number.hpp"
 
 #include <algorithm>
 #include <map>
@@ -170,7 +171,6 @@ std::string mask_facts_text(const std::string& title, const MaskFacts& f, const 
 }
 
 std::string mask_facts_json(const std::string& title, const MaskFacts& f, const std::vector<std::string>& remarks) {
-  using Json = nlohmann::ordered_json;
   Json histogram = Json::array();
   for (std::size_t k = 0; k < f.bars.size(); ++k)
     histogram.push_back({{"from", f.bar_first[k]}, {"to", f.bar_first[k + 1] - 1}, {"queries", f.bars[k]}});

@@ -15,7 +15,7 @@ namespace attn::analysis {
 namespace {
 
 /// Visible pairs of each cell of a grid laid over one matrix.
-struct Grid {
+struct CellGrid {
   std::size_t lines = 0;
   std::size_t columns = 0;
   std::vector<std::uint64_t> visible;
@@ -25,12 +25,12 @@ struct Grid {
 /// Cell k of n cells over `total` things begins here: cells differ by at most one in size.
 std::size_t cell_begin(std::size_t k, std::size_t n, std::size_t total) { return k * total / n; }
 
-Grid pool(const MaskRows& mask, std::size_t b, std::size_t h, std::size_t lines, std::size_t columns) {
+CellGrid pool(const MaskRows& mask, std::size_t b, std::size_t h, std::size_t lines, std::size_t columns) {
   const MaskSize size = mask.size();
-  Grid grid{.lines = lines,
-            .columns = columns,
-            .visible = std::vector<std::uint64_t>(lines * columns),
-            .pairs = std::vector<std::uint64_t>(lines * columns)};
+  CellGrid grid{.lines = lines,
+                .columns = columns,
+                .visible = std::vector<std::uint64_t>(lines * columns),
+                .pairs = std::vector<std::uint64_t>(lines * columns)};
   const std::unique_ptr<bool[]> memory(new bool[size.keys + 1]);  // NOLINT(modernize-avoid-c-arrays)
   const std::span<bool> keys(memory.get(), size.keys);
   for (std::size_t line = 0; line < lines; ++line) {
@@ -64,7 +64,7 @@ Layout layout_of(const MaskSize& size, const PictureOptions& o) {
   return {std::clamp<std::size_t>(square, 1, std::min(o.lines, size.queries)), columns, Layout::Style::shades};
 }
 
-std::string wide(const Grid& grid, bool unicode) {
+std::string wide(const CellGrid& grid, bool unicode) {
   std::string text;
   for (std::size_t line = 0; line < grid.lines; ++line) {
     for (std::size_t c = 0; c < grid.columns; ++c) {
@@ -77,7 +77,7 @@ std::string wide(const Grid& grid, bool unicode) {
   return text;
 }
 
-std::string half(const Grid& grid) {
+std::string half(const CellGrid& grid) {
   std::string text;
   for (std::size_t line = 0; line < grid.lines; line += 2) {
     text += "│";
@@ -91,7 +91,7 @@ std::string half(const Grid& grid) {
   return text;
 }
 
-std::string shades(const Grid& grid, bool unicode) {
+std::string shades(const CellGrid& grid, bool unicode) {
   constexpr std::array<const char*, 5> blocks{" ", "░", "▒", "▓", "█"};
   constexpr std::array<const char*, 5> ascii{" ", ".", ":", "o", "#"};
   const auto& ramp = unicode ? blocks : ascii;
@@ -124,7 +124,7 @@ std::string draw_mask(const MaskRows& mask, const PictureOptions& options) {
     const std::size_t b = m / size.heads;
     const std::size_t h = m % size.heads;
     if (size.matrices() > 1) text += fmt::format("{}batch {}, head {}\n", m == 0 ? "" : "\n", b, h);
-    const Grid grid = pool(mask, b, h, layout.cell_lines, layout.cell_columns);
+    const CellGrid grid = pool(mask, b, h, layout.cell_lines, layout.cell_columns);
     text += layout.style == Layout::Style::wide   ? wide(grid, options.unicode)
             : layout.style == Layout::Style::half ? half(grid)
                                                   : shades(grid, options.unicode);

@@ -1,6 +1,8 @@
 // Orthogonal rows or columns from any matrix, in a fixed order of operations.
 #include "analysis/orthogonal.hpp"
 
+#include "analysis/reals.hpp"
+
 #include <array>
 #include <cmath>
 #include <vector>
@@ -8,17 +10,6 @@
 namespace attn::analysis {
 
 namespace {
-
-double dot(const double* x, const double* y, std::size_t n) {
-  constexpr std::size_t parts = 8;
-  std::array<double, parts> sums{};
-  std::size_t j = 0;
-  for (; j + parts <= n; j += parts) {
-    for (std::size_t k = 0; k < parts; ++k) sums[k] += x[j + k] * y[j + k];
-  }
-  for (std::size_t k = 0; j + k < n; ++k) sums[k] += x[j + k] * y[j + k];
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
 
 void normalize(double* x, std::size_t n) {
   const double length = std::sqrt(dot(x, x, n));

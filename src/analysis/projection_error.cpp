@@ -10,9 +10,6 @@ namespace attn::analysis {
 
 namespace {
 
-/// As for the sums and roundings of attention.
-constexpr double kDeviations = 4;
-
 /// [in, heads]: the length, or the largest entry, of each head's piece of a row of W.
 std::vector<double> head_norms(const model::Matrix& w, std::size_t heads, Extent extent) {
   const std::size_t dim = w.out / heads;

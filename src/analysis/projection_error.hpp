@@ -13,6 +13,10 @@
 
 namespace attn::analysis {
 
+/// Standard deviations that independent roundings are granted. A rounding error is at most u and spread evenly, which makes a sum
+/// of such errors sub-Gaussian with a variance of u^2/3 each: 4 u is exceeded with a probability below 2 exp(-24), 8e-11.
+inline constexpr double kDeviations = 4;
+
 /// How far the rows of each head may be off, [batch * heads, length] without the rows of a past: the Euclidean length of the
 /// difference for queries and keys, the largest feature's for values. Empty: not at all.
 struct ProjectedErrors {

@@ -3,6 +3,7 @@
 
 #include "analysis/chunks.hpp"
 #include "analysis/numbers.hpp"
+#include "analysis/reals.hpp"
 #include "base/counted.hpp"
 #include "base/json_number.hpp"
 
@@ -16,12 +17,7 @@ namespace attn::analysis {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string number(double x) { return fmt::format("{:.6g}", x); }
-
 nlohmann::ordered_json to_json(const Verdict& v) {
-  using Json = nlohmann::ordered_json;
   Json worst = nullptr;
   if (v.elements > 0)
     worst = {{"index", unravel(v.worst.index, v.shape)},
@@ -113,7 +109,6 @@ std::string verification_text(const Verification& verification) {
 }
 
 std::string verification_json(const Verification& verification) {
-  using Json = nlohmann::ordered_json;
   Json claims = Json::array();
   for (const Verdict& v : verification.verdicts) claims.push_back(to_json(v));
   const Json all{{"holds", verification.holds()},

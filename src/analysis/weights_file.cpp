@@ -24,15 +24,15 @@ using engine::RowFacts;
 using engine::Tile;
 
 /// One row: what it says, its strongest keys.
-struct Row {
+struct WeightRow {
   RowFacts facts;
   std::vector<KeyWeight> top;
   bool is_empty = true;
   bool is_negative = false;
 };
 
-Row read_row(const engine::Plan& plan, std::size_t b, std::size_t i, std::span<const double> weights, const Needs& needs) {
-  Row row;
+WeightRow read_row(const engine::Plan& plan, std::size_t b, std::size_t i, std::span<const double> weights, const Needs& needs) {
+  WeightRow row;
   const auto position = static_cast<double>(plan.position(b, i));
   for (std::size_t j = 0; j < weights.size(); ++j) {
     const double w = weights[j];
@@ -59,7 +59,7 @@ Row read_row(const engine::Plan& plan, std::size_t b, std::size_t i, std::span<c
 /// Joins what the rows of several threads are not.
 class FindingsOfRows {
  public:
-  void take(std::size_t row, const Row& found, double tolerance) {
+  void take(std::size_t row, const WeightRow& found, double tolerance) {
     const bool is_off = !found.is_empty && !(std::abs(found.facts.mass - 1) <= tolerance);
     if (!is_off && !found.is_negative) return;
     const std::scoped_lock lock(mutex_);
@@ -135,7 +135,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
     for (std::size_t r = task * block; r < std::min(rows, (task + 1) * block); ++r) {
       const std::size_t head = r / d.q_len;
       const std::size_t i = r % d.q_len;
-      const Row row = read_row(plan, head / d.heads, i, reader.read(r * d.kv_len, d.kv_len), needs);
+      const WeightRow row = read_row(plan, head / d.heads, i, reader.read(r * d.kv_len, d.kv_len), needs);
       findings.take(r, row, tolerance);
       const std::size_t top_count = row.top.size();
       const std::uint8_t is_empty = row.is_empty ? 1 : 0;

@@ -13,8 +13,6 @@
 namespace attn::document {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 constexpr std::size_t most_shown = 6;  ///< differences shown for each command
 constexpr std::array<Verdict, 4> verdicts{Verdict::holds, Verdict::differs_as_expected, Verdict::differs, Verdict::does_not_run};
 

@@ -9,7 +9,7 @@ namespace attn::engine {
 
 namespace {
 
-constexpr std::int64_t kBlock = 64;  ///< positions that share an entry of the block table
+constexpr std::int64_t kSharedPlaces = 64;  ///< positions that share an entry of the block table
 
 double scaled(double frequency, const RopeScaling& s) {
   switch (s.kind) {
@@ -29,7 +29,7 @@ double scaled(double frequency, const RopeScaling& s) {
 }  // namespace
 
 std::int64_t Rope::block_of(std::int64_t position) noexcept {
-  return position / kBlock - (position % kBlock < 0 ? 1 : 0);  // rounded down, also below 0
+  return position / kSharedPlaces - (position % kSharedPlaces < 0 ? 1 : 0);  // rounded down, also below 0
 }
 
 void Rope::add_angles(std::int64_t position, std::vector<double>& cosine, std::vector<double>& sine) const {
@@ -49,15 +49,15 @@ Rope::Rope(const AttentionOptions& options, std::size_t head_dim, std::int64_t f
     frequency_.push_back(scaled(frequency, options.rope_scaling));
   }
   for (std::int64_t block = first_block_; block <= block_of(last); ++block)
-    add_angles(block * kBlock, block_cosine_, block_sine_);
-  for (std::int64_t place = 0; place < kBlock; ++place) add_angles(place, place_cosine_, place_sine_);
+    add_angles(block * kSharedPlaces, block_cosine_, block_sine_);
+  for (std::int64_t place = 0; place < kSharedPlaces; ++place) add_angles(place, place_cosine_, place_sine_);
 }
 
 template <class T>
 void Rope::rotate(std::int64_t position, T* row) const noexcept {
   const std::int64_t block = block_of(position);
   const std::size_t from = static_cast<std::size_t>(block - first_block_) * pairs_;
-  const std::size_t place = static_cast<std::size_t>(position - block * kBlock) * pairs_;
+  const std::size_t place = static_cast<std::size_t>(position - block * kSharedPlaces) * pairs_;
   const std::size_t step = interleaved_ ? 2 : 1;
   const std::size_t partner = interleaved_ ? 1 : pairs_;
   for (std::size_t i = 0; i < pairs_; ++i) {

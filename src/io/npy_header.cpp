@@ -20,7 +20,7 @@ namespace attn {
 namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
-constexpr std::size_t header_limit = std::size_t{1} << 16U;
+constexpr std::size_t npy_header_limit = std::size_t{1} << 16U;
 
 unsigned byte_at(std::span<const std::byte> bytes, std::size_t i) { return std::to_integer<unsigned>(bytes[i]); }
 
@@ -230,9 +230,9 @@ std::size_t npy_data_offset(std::span<const std::byte> bytes, const std::string&
   need(preamble);
   std::size_t length = 0;
   for (std::size_t i = preamble; i > 8; --i) length = length << 8U | byte_at(bytes, i - 1);
-  if (length > header_limit)
+  if (length > npy_header_limit)
     throw Error(Status::data, {label},
-                fmt::format("the NPY header says it has {} bytes (expected at most {})", length, header_limit));
+                fmt::format("the NPY header says it has {} bytes (expected at most {})", length, npy_header_limit));
   return preamble + length;
 }
 

@@ -25,11 +25,11 @@ std::optional<Format> sniff(std::span<const std::byte> bytes) {
   if (is_npy(bytes)) return Format::npy;
   if (text.starts_with("PK\3\4") || text.starts_with("PK\5\6")) return Format::npz;
   // A safetensors file starts with the length of its header, which starts with a brace.
-  constexpr std::size_t length_bytes = 8;
-  if (bytes.size() > length_bytes && text[length_bytes] == '{') {
+  if (bytes.size() > safetensors_length_bytes && text[safetensors_length_bytes] == '{') {
     std::uint64_t length = 0;
-    for (std::size_t i = length_bytes; i > 0; --i) length = length << 8U | std::to_integer<std::uint64_t>(bytes[i - 1]);
-    if (length >= 2 && length <= bytes.size() - length_bytes) return Format::safetensors;
+    for (std::size_t i = safetensors_length_bytes; i > 0; --i)
+      length = length << 8U | std::to_integer<std::uint64_t>(bytes[i - 1]);
+    if (length >= 2 && length <= bytes.size() - safetensors_length_bytes) return Format::safetensors;
   }
   return std::nullopt;
 }

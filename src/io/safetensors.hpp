@@ -15,6 +15,9 @@
 
 namespace attn {
 
+/// What stands before the header: its length, little-endian.
+inline constexpr std::size_t safetensors_length_bytes = 8;
+
 /// One tensor as the header describes it.
 struct SafetensorsEntry {
   std::string name;

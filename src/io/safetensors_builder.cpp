@@ -19,7 +19,6 @@ namespace attn {
 
 namespace {
 
-constexpr std::uint64_t length_bytes = 8;
 /// Where the data begin: room for the header of some 30 tensors. Blanks behind the JSON text are part of the format.
 constexpr std::uint64_t first_data_offset = 4096;
 
@@ -69,15 +68,15 @@ class SafetensorsBuilder final : public FileBuilder {
     std::string text = "{";
     for (const Tensor& tensor : tensors_) text += (text.size() == 1 ? "" : ",") + entry_text(tensor);
     text += "}";
-    const std::uint64_t data_offset = (length_bytes + text.size() + 63) / 64 * 64;
+    const std::uint64_t data_offset = (safetensors_length_bytes + text.size() + 63) / 64 * 64;
     if (data_offset > first_data_offset) {
       move_data(data_offset);
-      text.resize(static_cast<std::size_t>(data_offset - length_bytes), ' ');
+      text.resize(static_cast<std::size_t>(data_offset - safetensors_length_bytes), ' ');
     } else {
-      text.resize(static_cast<std::size_t>(first_data_offset - length_bytes), ' ');
+      text.resize(static_cast<std::size_t>(first_data_offset - safetensors_length_bytes), ' ');
     }
     std::string length;
-    for (unsigned i = 0; i < length_bytes; ++i)
+    for (unsigned i = 0; i < safetensors_length_bytes; ++i)
       length += static_cast<char>(static_cast<unsigned char>(text.size() >> (8 * i) & 0xFFU));
     file_.write_at(0, length + text);
   }

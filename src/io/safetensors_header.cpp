@@ -16,8 +16,7 @@ namespace attn {
 
 namespace {
 
-constexpr std::size_t length_bytes = 8;
-constexpr std::size_t header_limit = 100'000'000;  // the format's own limit
+constexpr std::size_t safetensors_header_limit = 100'000'000;  // the format's own limit
 constexpr std::size_t rank_limit = 32;
 
 using Json = nlohmann::json;
@@ -104,7 +103,7 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t position, const std::string& /*token*/, const Json::exception& /*error*/) override {
     throw Error(Status::data, {label_},
-                fmt::format("the safetensors header is not valid JSON at byte {}", length_bytes + position));
+                fmt::format("the safetensors header is not valid JSON at byte {}", safetensors_length_bytes + position));
   }
 
  private:
@@ -163,24 +162,25 @@ void check_places(const SafetensorsHeader& header, std::uint64_t data_size, cons
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> bytes, const std::string& label) {
-  if (bytes.size() < length_bytes)
+  if (bytes.size() < safetensors_length_bytes)
     throw Error(Status::data, {label},
                 fmt::format("the safetensors file ends after {} bytes, within its first number", bytes.size()));
   std::uint64_t length = 0;
-  for (std::size_t i = length_bytes; i > 0; --i) length = length << 8U | std::to_integer<std::uint64_t>(bytes[i - 1]);
-  if (length > header_limit)
+  for (std::size_t i = safetensors_length_bytes; i > 0; --i) length = length << 8U | std::to_integer<std::uint64_t>(bytes[i - 1]);
+  if (length > safetensors_header_limit)
+    throw Error(Status::data, {label},
+                fmt::format("not a safetensors file (its header would have {} bytes, at most {} are allowed)", length,
+                            safetensors_header_limit));
+  if (length > bytes.size() - safetensors_length_bytes)
     throw Error(
         Status::data, {label},
-        fmt::format("not a safetensors file (its header would have {} bytes, at most {} are allowed)", length, header_limit));
-  if (length > bytes.size() - length_bytes)
-    throw Error(Status::data, {label},
-                fmt::format("the file is cut short: its header has {} bytes, found {}", length, bytes.size() - length_bytes));
-  const auto* text = reinterpret_cast<const char*>(bytes.data()) + length_bytes;
+        fmt::format("the file is cut short: its header has {} bytes, found {}", length, bytes.size() - safetensors_length_bytes));
+  const auto* text = reinterpret_cast<const char*>(bytes.data()) + safetensors_length_bytes;
   if (length == 0 || *text != '{')
     throw Error(Status::data, {label}, "not a safetensors file (its header does not start with '{')");
 
   SafetensorsHeader header;
-  header.data_offset = length_bytes + static_cast<std::size_t>(length);
+  header.data_offset = safetensors_length_bytes + static_cast<std::size_t>(length);
   HeaderEvents events(header.entries, label);
   Json::sax_parse(text, text + length, &events);
   std::ranges::sort(header.entries, {}, [](const SafetensorsEntry& entry) { return std::pair(entry.begin, entry.end); });

@@ -8,8 +8,6 @@ namespace attn::model {
 namespace {
 
 using enum Role;
-constexpr Presence kOptional = Presence::optional;
-constexpr Presence kRefused = Presence::refused;
 
 constexpr NameRow kPlain[] = {
     {query_weight, "Wq"},          {key_weight, "Wk"},          {value_weight, "Wv"},          {output_weight, "Wo"},

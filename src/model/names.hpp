@@ -37,6 +37,9 @@ enum class Presence : std::uint8_t {
   refused,  ///< known, and not supported: a set that holds it is an error instead of a wrong result
 };
 
+inline constexpr Presence kOptional = Presence::optional;
+inline constexpr Presence kRefused = Presence::refused;
+
 struct NameRow {
   Role role;
   std::string_view name;  ///< what stands behind the prefix

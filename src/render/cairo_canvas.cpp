@@ -49,7 +49,7 @@ using Context = std::unique_ptr<cairo_t, DestroyContext>;
 struct DestroyLayout {
   void operator()(PangoLayout* layout) const { CairoLibrary::get().g_object_unref(layout); }
 };
-using Layout = std::unique_ptr<PangoLayout, DestroyLayout>;
+using TextLayout = std::unique_ptr<PangoLayout, DestroyLayout>;
 
 class CairoCanvas : public Canvas {
  public:
@@ -84,7 +84,7 @@ class CairoCanvas : public Canvas {
 
   void text(Point at, std::string_view text, const TextStyle& style) override {
     if (text.empty()) return;
-    const Layout layout = lay_out(text, style.size, style.bold);
+    const TextLayout layout = lay_out(text, style.size, style.bold);
     if (style.room > 0) {
       c_.pango_layout_set_width(layout.get(), static_cast<int>(style.room * PANGO_SCALE));
       c_.pango_layout_set_ellipsize(layout.get(), PANGO_ELLIPSIZE_END);
@@ -106,7 +106,7 @@ class CairoCanvas : public Canvas {
 
   double text_width(std::string_view text, double size) override {
     if (text.empty()) return 0;
-    const Layout layout = lay_out(text, size, false);
+    const TextLayout layout = lay_out(text, size, false);
     return size_of(layout.get(), 0).x;
   }
 
@@ -117,8 +117,8 @@ class CairoCanvas : public Canvas {
     c_.cairo_set_source_rgba(context_.get(), colour.red / 255.0, colour.green / 255.0, colour.blue / 255.0, opacity);
   }
 
-  Layout lay_out(std::string_view text, double size, bool bold) {
-    Layout layout(c_.pango_cairo_create_layout(context_.get()));
+  TextLayout lay_out(std::string_view text, double size, bool bold) {
+    TextLayout layout(c_.pango_cairo_create_layout(context_.get()));
     PangoFontDescription* font = c_.pango_font_description_new();
     c_.pango_font_description_set_family(font, "sans-serif");
     c_.pango_font_description_set_absolute_size(font, size * PANGO_SCALE);

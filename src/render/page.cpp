@@ -1,6 +1,7 @@
 // A picture as one page for a browser.
 #include "render/page.hpp"
 
+#include "base/json_number.hpp"
 #include "render/colour.hpp"
 #include "render/page_template.hpp"
 
@@ -17,8 +18,6 @@
 namespace attn::render {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int kMantissas = 900;  ///< 100 to 999
 constexpr std::size_t kColours = 33;

@@ -1,4 +1,5 @@
 // The results of a bench as text, JSON and CSV.
+#include "base/json_number.hpp"
 #include "request/bench.hpp"
 
 #include <algorithm>
@@ -10,8 +11,6 @@
 namespace attn::request {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// The shape and the options that go with it, as they are given.
 std::string title(const BenchResult& r) {

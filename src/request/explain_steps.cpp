@@ -1,6 +1,8 @@
 // The stages of one head as steps: rows, scores, scale, cap, bias, masks, normalizer, weights, output.
 #include "request/explain_steps.hpp"
 
+#include "analysis/reals.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -14,8 +16,6 @@ namespace {
 
 using analysis::Grid;
 using analysis::HeadTrace;
-
-constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 struct Formula {
   const char* text;
@@ -192,17 +192,17 @@ class Steps {
         continue;
       }
       const double sign = kind == Normalizer::softmin ? -1 : 1;
-      double largest = kind == Normalizer::softmax1 ? 0.0 : kHidden;
+      double largest = kind == Normalizer::softmax1 ? 0.0 : analysis::kHidden;
       for (const double l : trace_.logits.row(i))
-        if (l != kHidden && !std::isnan(largest) && !(sign * l <= largest)) largest = sign * l;  // once NaN, always NaN
+        if (l != analysis::kHidden && !std::isnan(largest) && !(sign * l <= largest)) largest = sign * l;  // once NaN, always NaN
       double sum = kind == Normalizer::softmax1 ? std::exp(-largest) : 0.0;
       for (const double l : trace_.logits.row(i))
-        if (l != kHidden) sum += std::exp(sign * l - largest);
+        if (l != analysis::kHidden) sum += std::exp(sign * l - largest);
       table.rows.push_back({x_.query_name(i), x_.number(largest), x_.number(sum)});
       if (!twice) continue;
       double second = 0;
       for (const double l : trace_.logits.row(i))
-        if (l != kHidden) second += std::exp(std::exp(l - largest) / sum);
+        if (l != analysis::kHidden) second += std::exp(std::exp(l - largest) / sum);
       table.rows.back().push_back(x_.number(second));
     }
     s.grids.push_back(std::move(table));

@@ -1,5 +1,6 @@
 // One weight taken apart: features, scale, bias, rivals, and the influence of each key on the output.
 #include "analysis/influence.hpp"
+#include "analysis/reals.hpp"
 #include "request/explain_steps.hpp"
 
 #include <algorithm>
@@ -15,7 +16,6 @@ namespace {
 
 using analysis::HeadTrace;
 
-constexpr double kHidden = -std::numeric_limits<double>::infinity();
 constexpr std::size_t most_keys = 10;     ///< rivals that are shown
 constexpr std::size_t most_features = 8;  ///< of an output, where more would not fit on a line
 
@@ -75,9 +75,9 @@ Step rivals(const Explained& x, const HeadTrace& t, std::size_t i, std::size_t j
   std::size_t shown = 0;
   for (const std::size_t k : by_size({weights.begin(), weights.end()})) {
     const double l = t.logits.at(i, k);
-    if (l == kHidden || shown == most_keys) continue;
+    if (l == analysis::kHidden || shown == most_keys) continue;
     ++shown;
-    const std::string apart = t.logits.at(i, j) == kHidden ? std::string("-") : x.number(l - t.logits.at(i, j));
+    const std::string apart = t.logits.at(i, j) == analysis::kHidden ? std::string("-") : x.number(l - t.logits.at(i, j));
     grid.rows.push_back({x.key_name(k) + (k == j ? " (this one)" : ""), x.number(l), apart, x.number(weights[k])});
   }
   step.grids.push_back(std::move(grid));
@@ -112,7 +112,7 @@ Step influence(const Explained& x, const HeadTrace& t, std::size_t i, std::size_
   const bool shows_features = t.value.columns <= most_features;
   for (std::size_t c = 0; c < t.value.columns && shows_features; ++c) grid.columns.push_back(fmt::format("[{}]", c));
   std::vector<std::size_t> order = by_size(sizes);
-  std::erase_if(order, [&](std::size_t k) { return t.logits.at(i, k) == kHidden; });
+  std::erase_if(order, [&](std::size_t k) { return t.logits.at(i, k) == analysis::kHidden; });
   for (std::size_t n = 0; n < std::min(order.size(), most_keys); ++n) {
     const std::size_t k = order[n];
     std::vector<std::string> row{x.key_name(k) + (k == j ? " (this one)" : ""), x.number(sizes[k])};

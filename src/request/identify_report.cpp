@@ -16,7 +16,6 @@ using analysis::Candidate;
 using analysis::Convention;
 using analysis::Deviation;
 using analysis::Identification;
-using Json = nlohmann::ordered_json;
 
 std::string number(double x) { return fmt::format("{:.3g}", x); }
 

@@ -12,7 +12,7 @@ namespace attn::request {
 
 namespace {
 
-using L = LayerRequest;
+using Layer = LayerRequest;
 
 constexpr const char* kLayer = "Layer";
 
@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 13> kLeftOut{"query",    "key",      "val
                                                     "residual", "past-key", "past-value", "present-key", "present-value",
                                                     "quiet",    "verbose",  "help"};
 
-void add_own(Table<L>& t) {
-  t.push_back(row<L>(
+void add_layer_rows(Table<Layer>& t) {
+  t.push_back(row<Layer>(
       {.name = "layers",
        .metavar = "A..B",
        .group = kLayer,
@@ -32,60 +32,61 @@ void add_own(Table<L>& t) {
            "weights, scores and log-sum-exps, {} stands for the number of the layer; one NPZ or safetensors "
            "file holds an array for each layer: layer0, layer1. A norm that a model has behind its last layer is not applied."},
       [](auto& s) -> auto& { return s.layers; }));
-  t.push_back(row<L>({.name = "norm",
-                      .metavar = "WHERE",
-                      .group = kLayer,
-                      .help = "normalize the sum with what comes out of a part, or what goes into it (default: by the names)"},
-                     [](auto& s) -> auto& { return s.norm; }));
-  t.push_back(row<L>({.name = "norm-eps",
-                      .metavar = "X",
-                      .group = kLayer,
-                      .help = "added to the variance (default: config.json, or by the names)"},
-                     [](auto& s) -> auto& { return s.norm_epsilon; }));
-  t.push_back(row<L>({.name = "activation",
-                      .metavar = "KIND",
-                      .group = kLayer,
-                      .help = "function of the feed-forward network (default: config.json, or by the names)"},
-                     [](auto& s) -> auto& { return s.activation; }));
-  t.push_back(row<L>({.name = "bidirectional",
-                      .group = kLayer,
-                      .help = "let queries see later keys, also where the names are those of a causal model"},
-                     [](auto& s) -> auto& { return s.bidirectional; }));
   t.push_back(
-      row<L>({.name = "memory",
-              .metavar = "F",
-              .group = kLayer,
-              .help = "what the cross-attention of a decoder layer looks at: [length, dim] or [batch, length, dim]",
-              .details = "PyTorch's decoder layers are given their mask when they are called: --causal hides later rows."},
-             [](auto& s) -> auto& { return s.memory; }));
-  t.push_back(row<L>({.name = "memory-lengths",
-                      .metavar = "LIST|F",
-                      .group = kLayer,
-                      .help = "rows of the memory that exist in each batch entry; the rest is padding"},
-                     [](auto& s) -> auto& { return s.memory_lengths; }));
-  t.push_back(row<L>(
+      row<Layer>({.name = "norm",
+                  .metavar = "WHERE",
+                  .group = kLayer,
+                  .help = "normalize the sum with what comes out of a part, or what goes into it (default: by the names)"},
+                 [](auto& s) -> auto& { return s.norm; }));
+  t.push_back(row<Layer>({.name = "norm-eps",
+                          .metavar = "X",
+                          .group = kLayer,
+                          .help = "added to the variance (default: config.json, or by the names)"},
+                         [](auto& s) -> auto& { return s.norm_epsilon; }));
+  t.push_back(row<Layer>({.name = "activation",
+                          .metavar = "KIND",
+                          .group = kLayer,
+                          .help = "function of the feed-forward network (default: config.json, or by the names)"},
+                         [](auto& s) -> auto& { return s.activation; }));
+  t.push_back(row<Layer>({.name = "bidirectional",
+                          .group = kLayer,
+                          .help = "let queries see later keys, also where the names are those of a causal model"},
+                         [](auto& s) -> auto& { return s.bidirectional; }));
+  t.push_back(
+      row<Layer>({.name = "memory",
+                  .metavar = "F",
+                  .group = kLayer,
+                  .help = "what the cross-attention of a decoder layer looks at: [length, dim] or [batch, length, dim]",
+                  .details = "PyTorch's decoder layers are given their mask when they are called: --causal hides later rows."},
+                 [](auto& s) -> auto& { return s.memory; }));
+  t.push_back(row<Layer>({.name = "memory-lengths",
+                          .metavar = "LIST|F",
+                          .group = kLayer,
+                          .help = "rows of the memory that exist in each batch entry; the rest is padding"},
+                         [](auto& s) -> auto& { return s.memory_lengths; }));
+  t.push_back(row<Layer>(
       {.name = "cross-weights", .metavar = "F", .group = kLayer, .help = "the weights of the cross-attention", .writes = true},
       [](auto& s) -> auto& { return s.cross_weights; }));
   t.push_back(
-      row<L>({.name = "rollout",
-              .metavar = "F",
-              .group = kLayer,
-              .help = "where each row that comes out comes from, through all layers: [length, length]",
-              .details = "Attention rollout (Abnar and Zuidema 2020): the product over the layers of (A + 1) / 2, where A is "
-                         "the mean of the weights over the heads, with rows scaled to sum 1.",
-              .writes = true},
-             [](auto& s) -> auto& { return s.rollout; }));
+      row<Layer>({.name = "rollout",
+                  .metavar = "F",
+                  .group = kLayer,
+                  .help = "where each row that comes out comes from, through all layers: [length, length]",
+                  .details = "Attention rollout (Abnar and Zuidema 2020): the product over the layers of (A + 1) / 2, where A is "
+                             "the mean of the weights over the heads, with rows scaled to sum 1.",
+                  .writes = true},
+                 [](auto& s) -> auto& { return s.rollout; }));
 }
 
 /// A row of attn run that also notes that it was given.
-Row<L> row_of_run(const Row<RunRequest>& r) {
-  Row<L> result{.option = r.option,
-                .set =
-                    [set = r.set, name = r.option.name](L& s, const std::string& text) {
-                      set(s.run, text);
-                      s.given.insert(name);
-                    },
-                .get = [get = r.get](const L& s) { return get(s.run); }};
+Row<Layer> row_of_run(const Row<RunRequest>& r) {
+  Row<Layer> result{.option = r.option,
+                    .set =
+                        [set = r.set, name = r.option.name](Layer& s, const std::string& text) {
+                          set(s.run, text);
+                          s.given.insert(name);
+                        },
+                    .get = [get = r.get](const Layer& s) { return get(s.run); }};
   if (r.option.name == "X") result.option.help = "the rows that go in: [length, dim] or [batch, length, dim]";
   if (r.option.name == "rope") result.option.fallback = "by the names";
   if (r.option.name == "causal") result.option.details = "The default where the names are those of a causal model.";
@@ -128,7 +129,7 @@ const Table<LayerRequest>& layer_table() {
     for (const Row<RunRequest>& r : run_table()) {
       if (r.option.group == kWatchGroup || std::ranges::find(kLeftOut, r.option.name) != kLeftOut.end()) continue;
       if (!own_added && r.option.group != run_table().front().option.group) {
-        add_own(rows);
+        add_layer_rows(rows);
         own_added = true;
       }
       rows.push_back(row_of_run(r));

@@ -9,17 +9,17 @@ namespace attn::request {
 
 namespace {
 
-using L = LinearRequest;
+using Linear = LinearRequest;
 
 constexpr const char* kRecurrence = "Recurrence";
 
 /// What attn run has and a recurrence has too, before its own rows and behind them.
-constexpr std::array<std::string_view, 6> kInputs{"X", "query", "key", "value", "ids", "nan"};
+constexpr std::array<std::string_view, 6> kInputRows{"X", "query", "key", "value", "ids", "nan"};
 constexpr std::array<std::string_view, 10> kOthers{"output", "report", "heads",   "kv-heads",   "dtype",
                                                    "engine", "isa",    "threads", "max-memory", "dry-run"};
 
 template <std::size_t N>
-void take(Table<L>& t, const std::array<std::string_view, N>& names) {
+void take(Table<Linear>& t, const std::array<std::string_view, N>& names) {
   Table<RunRequest> rows;
   for (const Row<RunRequest>& r : run_table()) {
     if (std::ranges::find(names, r.option.name) == names.end()) continue;
@@ -32,8 +32,8 @@ void take(Table<L>& t, const std::array<std::string_view, N>& names) {
   append(t, rows, [](auto& s) -> auto& { return s.run; });
 }
 
-void add_own(Table<L>& t) {
-  t.push_back(row<L>(
+void add_linear_rows(Table<Linear>& t) {
+  t.push_back(row<Linear>(
       {.name = "rule",
        .metavar = "RULE",
        .group = kRecurrence,
@@ -43,7 +43,7 @@ void add_own(Table<L>& t) {
            "was decayed. The output is scale * S^T q.",
        .fallback = "by --decay and --beta"},
       [](auto& s) -> auto& { return s.rule; }));
-  t.push_back(row<L>(
+  t.push_back(row<Linear>(
       {.name = "decay",
        .metavar = "F",
        .group = kRecurrence,
@@ -52,22 +52,23 @@ void add_own(Table<L>& t) {
            "One for each feature of the keys, or one for each head, or [.., 1] for all alike; or [batch, kv_heads, length, "
            "head_dim or 1]. Axes of 1 are repeated, and leading ones may be left out."},
       [](auto& s) -> auto& { return s.decay; }));
-  t.push_back(row<L>({.name = "beta",
-                      .metavar = "F",
-                      .group = kRecurrence,
-                      .help = "rates of the delta rule: [batch, length, kv_heads] or [.., 1]",
-                      .details = "Or [batch, kv_heads, length, 1]. Axes of 1 are repeated, and leading ones may be left out."},
-                     [](auto& s) -> auto& { return s.beta; }));
-  t.push_back(row<L>({.name = "past-state",
-                      .metavar = "F",
-                      .group = kRecurrence,
-                      .help = "the state before the first token: [batch, kv_heads, head_dim, value_dim] (default: zeros)"},
-                     [](auto& s) -> auto& { return s.past_state; }));
-  t.push_back(row<L>({.name = "present-state",
-                      .metavar = "F",
-                      .group = kRecurrence,
-                      .help = "writes the state after the last token: the next step's --past-state"},
-                     [](auto& s) -> auto& { return s.present_state; }));
+  t.push_back(
+      row<Linear>({.name = "beta",
+                   .metavar = "F",
+                   .group = kRecurrence,
+                   .help = "rates of the delta rule: [batch, length, kv_heads] or [.., 1]",
+                   .details = "Or [batch, kv_heads, length, 1]. Axes of 1 are repeated, and leading ones may be left out."},
+                  [](auto& s) -> auto& { return s.beta; }));
+  t.push_back(row<Linear>({.name = "past-state",
+                           .metavar = "F",
+                           .group = kRecurrence,
+                           .help = "the state before the first token: [batch, kv_heads, head_dim, value_dim] (default: zeros)"},
+                          [](auto& s) -> auto& { return s.past_state; }));
+  t.push_back(row<Linear>({.name = "present-state",
+                           .metavar = "F",
+                           .group = kRecurrence,
+                           .help = "writes the state after the last token: the next step's --past-state"},
+                          [](auto& s) -> auto& { return s.present_state; }));
 }
 
 }  // namespace
@@ -75,8 +76,8 @@ void add_own(Table<L>& t) {
 const Table<LinearRequest>& linear_table() {
   static const Table<LinearRequest> table = [] {
     Table<LinearRequest> rows;
-    take(rows, kInputs);
-    add_own(rows);
+    take(rows, kInputRows);
+    add_linear_rows(rows);
     take(rows, std::array<std::string_view, 1>{"scale"});
     take(rows, kOthers);
     append(rows, reading_table(), [](auto& s) -> auto& { return s.run.reading; });

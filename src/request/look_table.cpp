@@ -7,14 +7,14 @@ namespace attn::request {
 
 namespace {
 
-using L = LookRequest;
+using Look = LookRequest;
 
 constexpr const char* kLooking = "Looking";
 
 constexpr auto kWatch = [](auto& s) -> auto& { return s.watch; };
 
-Row<L> from_weights_row() {
-  return row<L>(
+Row<Look> from_weights_row() {
+  return row<Look>(
       {.name = "from-weights",
        .metavar = "F",
        .group = kLooking,
@@ -26,10 +26,10 @@ Row<L> from_weights_row() {
 }
 
 /// What `attn run` has besides: its arrays may be written in the same walk.
-void add_run(Table<L>& table, const char* output_help) {
-  Table<L> rows;
+void add_run(Table<Look>& table, const char* output_help) {
+  Table<Look> rows;
   append(rows, run_table(), [](auto& s) -> auto& { return s; });
-  for (Row<L>& r : rows) {
+  for (Row<Look>& r : rows) {
     if (r.option.group == kWatchGroup || r.option.name == "to") continue;
     if (r.option.name == "output") {
       r.option.help = output_help;
@@ -42,10 +42,10 @@ void add_run(Table<L>& table, const char* output_help) {
 }  // namespace
 
 const Table<LookRequest>& stats_table() {
-  static const Table<L> table = [] {
-    Table<L> rows;
+  static const Table<Look> table = [] {
+    Table<Look> rows;
     append(rows, stats_rows({kLooking, ""}), kWatch);
-    rows.push_back(row<L>(
+    rows.push_back(row<Look>(
         {.name = "detect",
          .group = kLooking,
          .help = "what each head looks at: the previous token, the first, itself, its neighbours, everything",
@@ -62,8 +62,8 @@ const Table<LookRequest>& stats_table() {
 }
 
 const Table<LookRequest>& topk_table() {
-  static const Table<L> table = [] {
-    Table<L> rows;
+  static const Table<Look> table = [] {
+    Table<Look> rows;
     append(rows, topk_rows({kLooking, ""}), kWatch);
     append(rows, Table<WatchSettings>{by_value_norm_row(kLooking)}, kWatch);
     rows.push_back(from_weights_row());
@@ -74,12 +74,12 @@ const Table<LookRequest>& topk_table() {
 }
 
 const Table<LookRequest>& plot_table() {
-  static const Table<L> table = [] {
-    Table<L> rows;
+  static const Table<Look> table = [] {
+    Table<Look> rows;
     append(rows, plot_rows(kLooking, ""), [](auto& s) -> auto& { return s.watch.plot; });
     rows.push_back(
-        row<L>({.name = "html", .metavar = "F", .group = kLooking, .help = "a page for a browser: short for -o F --to html"},
-               [](auto& s) -> auto& { return s.html; }));
+        row<Look>({.name = "html", .metavar = "F", .group = kLooking, .help = "a page for a browser: short for -o F --to html"},
+                  [](auto& s) -> auto& { return s.html; }));
     rows.push_back(from_weights_row());
     add_run(rows, "the picture: .png, .svg, .html, .txt, or - for the terminal");
     return rows;

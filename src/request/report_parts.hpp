@@ -1,6 +1,7 @@
 // The pieces that the records of all runs are made of: options, files, shapes, seconds, bytes.
 #pragma once
 
+#include "base/json_number.hpp"
 #include "engine/plan.hpp"
 #include "request/option.hpp"
 #include "request/report.hpp"
@@ -12,8 +13,6 @@
 #include <nlohmann/json.hpp>
 
 namespace attn::request {
-
-using Json = nlohmann::ordered_json;
 
 /// null for an option that was not given.
 [[nodiscard]] Json option_json(const OptionValue& value);

@@ -1,6 +1,7 @@
 // The ledger of a sweep: DIR/runs.jsonl, one line for each run that has ended.
 #pragma once
 
+#include "base/json_number.hpp"
 #include "io/descriptor.hpp"
 
 #include <cstddef>
@@ -12,8 +13,6 @@
 #include <nlohmann/json.hpp>
 
 namespace attn::sweep {
-
-using Json = nlohmann::ordered_json;
 
 /// Which part of a sweep this process does, for job arrays. 0/1 is all of it.
 struct Shard {

@@ -1,6 +1,7 @@
 // The runs that a specification asks for, each with its identity.
 #include "sweep/plan.hpp"
 
+#include "base/json_number.hpp"
 #include "io/input.hpp"
 #include "model/parameter_file.hpp"
 #include "request/report_parts.hpp"
@@ -19,8 +20,6 @@
 namespace attn::sweep {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t most_runs = 1000000;
 constexpr std::size_t id_length = 16;

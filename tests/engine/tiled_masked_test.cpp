@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr Normalizer kNormalizers[] = {Normalizer::softmax,  Normalizer::softmin, Normalizer::double_softmax,
-                                       Normalizer::softmax1, Normalizer::sigmoid, Normalizer::none};
+constexpr Normalizer kMaskedNormalizers[] = {Normalizer::softmax,  Normalizer::softmin, Normalizer::double_softmax,
+                                             Normalizer::softmax1, Normalizer::sigmoid, Normalizer::none};
 
 /// Puts NaN and infinities into the key and value rows of `key`.
 void poison(Case& c, std::size_t key) {
@@ -32,7 +32,7 @@ void check_absent(const Case& clean, const std::vector<std::size_t>& keys,
   Case dirty = clean;
   for (const std::size_t key : keys) poison(dirty, key);
   const Dims& d = clean.plan.dims;
-  for (const Normalizer normalize : kNormalizers) {
+  for (const Normalizer normalize : kMaskedNormalizers) {
     CAPTURE(static_cast<int>(normalize));
     Case before = clean;
     Case after = dirty;
@@ -117,7 +117,7 @@ TEST_CASE_TEMPLATE("poison behind masks and segments", T, float, double) {
 }
 
 TEST_CASE_TEMPLATE("queries without a key give zeros and minus infinity", T, float, double) {
-  for (const Normalizer normalize : kNormalizers) {
+  for (const Normalizer normalize : kMaskedNormalizers) {
     CAPTURE(static_cast<int>(normalize));
     Case c = plain_case(6);
     c.plan.options.normalize = normalize;

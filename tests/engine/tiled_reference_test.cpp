@@ -34,9 +34,9 @@ double relative_error(const std::vector<T>& got, const std::vector<U>& wanted) {
   return worst == 0 ? 0 : worst / scale;
 }
 
-constexpr Score kScores[] = {Score::dot, Score::scaled, Score::cosine, Score::euclidean, Score::sqeuclidean};
-constexpr Normalizer kNormalizers[] = {Normalizer::softmax,  Normalizer::softmin, Normalizer::double_softmax,
-                                       Normalizer::softmax1, Normalizer::sigmoid, Normalizer::none};
+constexpr Score kAnyScore[] = {Score::dot, Score::scaled, Score::cosine, Score::euclidean, Score::sqeuclidean};
+constexpr Normalizer kAnyNormalizer[] = {Normalizer::softmax,  Normalizer::softmin, Normalizer::double_softmax,
+                                         Normalizer::softmax1, Normalizer::sigmoid, Normalizer::none};
 
 std::size_t draw(Random& random, std::initializer_list<std::size_t> from) { return from.begin()[random.below(from.size())]; }
 
@@ -72,8 +72,8 @@ Case draw_case(Random& random, DType compute) {
                   .value_dim = draw(random, {1, 2, 6, 7, 12, 17, 64, 67})};
   Case c = make_case(random, dims);
   AttentionOptions& options = c.plan.options;
-  options.score = kScores[random.below(5)];
-  options.normalize = kNormalizers[random.below(6)];
+  options.score = kAnyScore[random.below(5)];
+  options.normalize = kAnyNormalizer[random.below(6)];
   if (options.score == Score::cosine) {
     make_unit(c.query, dims.head_dim);
     make_unit(c.key, dims.head_dim);
@@ -145,8 +145,8 @@ TEST_CASE_TEMPLATE("a tile of biases says what visible() and bias() say of each 
 }
 
 TEST_CASE_TEMPLATE("every score with every normalizer", T, float, double) {
-  for (const Score score : kScores) {
-    for (const Normalizer normalize : kNormalizers) {
+  for (const Score score : kAnyScore) {
+    for (const Normalizer normalize : kAnyNormalizer) {
       for (const bool masked : {false, true}) {
         Random random(static_cast<std::uint64_t>(score) * 100 + static_cast<std::uint64_t>(normalize));
         Case c = make_case(random, {1, 2, 1, 67, 200, 64, 40});

@@ -9,7 +9,7 @@
 using namespace attn;
 using namespace attn::testing;
 using Values = std::vector<double>;
-using Names = std::vector<std::string>;
+using NameList = std::vector<std::string>;
 
 namespace {
 
@@ -76,7 +76,7 @@ TEST_CASE("separators are found by themselves") {
   CHECK(parse("1,2", delimited('7')).failure.status == Status::usage);
   CHECK(parse("1,2", delimited('"')).failure.status == Status::usage);
   CHECK(parse("1,2", delimited('\n')).failure.status == Status::usage);
-  CHECK(parse("1;2\n3;4\n").notes == Names{"x.csv: the separator is \";\""});
+  CHECK(parse("1;2\n3;4\n").notes == NameList{"x.csv: the separator is \";\""});
 }
 
 TEST_CASE("separators within quotes do not count") {
@@ -95,11 +95,11 @@ TEST_CASE("line ends, blank lines, comments and a trailing separator do not matt
   check_values("1\t2\t\n3\t4\t\n", {2, 2}, values);
   check_values("a,b,\n1,2,\n3,4,\n", {2, 2}, values);
   check_values("a,b\n1,2,\n3,4,\n", {2, 2}, values);
-  CHECK(parse("a,b\n1,2,\n3,4,\n").columns == Names{"a", "b"});
-  CHECK(parse("1,2\n\n3,4\n").notes == Names{"x.csv: the blank line 2 was skipped"});
-  CHECK(parse("\n1,2\n\n\n3,4\n").notes == Names{"x.csv: 3 blank lines were skipped, the first is line 1"});
+  CHECK(parse("a,b\n1,2,\n3,4,\n").columns == NameList{"a", "b"});
+  CHECK(parse("1,2\n\n3,4\n").notes == NameList{"x.csv: the blank line 2 was skipped"});
+  CHECK(parse("\n1,2\n\n\n3,4\n").notes == NameList{"x.csv: 3 blank lines were skipped, the first is line 1"});
   CHECK(parse("a,b\n1,2\n\n3,4\n\n").notes ==
-        Names{"x.csv: line 1 is a header row", "x.csv: 2 blank lines were skipped, the first is line 3"});
+        NameList{"x.csv: line 1 is a header row", "x.csv: 2 blank lines were skipped, the first is line 3"});
 }
 
 TEST_CASE("a separator at the end of some lines only is a cell") {
@@ -114,25 +114,25 @@ TEST_CASE("a separator at the end of some lines only is a cell") {
 
 TEST_CASE("a header row is found by itself") {
   const auto headed = [](std::string_view text) { return parse(text).columns; };
-  CHECK(headed("a,b\n1,2\n") == Names{"a", "b"});
-  CHECK(headed("\"a\",\"b, c\"\n1,2\n") == Names{"a", "b, c"});
-  CHECK(headed("\xEF\xBB\xBFw,b\n1,2\n") == Names{"w", "b"});
-  CHECK(headed("# note\n\nw,b\n1,2\n") == Names{"w", "b"});
+  CHECK(headed("a,b\n1,2\n") == NameList{"a", "b"});
+  CHECK(headed("\"a\",\"b, c\"\n1,2\n") == NameList{"a", "b, c"});
+  CHECK(headed("\xEF\xBB\xBFw,b\n1,2\n") == NameList{"w", "b"});
+  CHECK(headed("# note\n\nw,b\n1,2\n") == NameList{"w", "b"});
   CHECK(headed(",0,1\nrow,1,2\n").empty());
   CHECK(headed("1,2\n3,4\n").empty());
   CHECK(headed("nan,inf\n1,2\n").empty());
   CHECK(parse("x,1,2\n0,3,4\n").shape == Shape{1, 3});
   CHECK(parse("id,v\nfoo,1\nbar,2\n", selecting("v")).values == Values{1, 2});
-  CHECK(parse("id,v\nfoo,1\nbar,2\n", selecting("2")).columns == Names{"v"});
-  CHECK(parse("v\n1\n").notes == Names{"x.csv: line 1 is a header row"});
-  CHECK(parse("1,2\n3,4\n", header(Header::yes)).columns == Names{"1", "2"});
+  CHECK(parse("id,v\nfoo,1\nbar,2\n", selecting("2")).columns == NameList{"v"});
+  CHECK(parse("v\n1\n").notes == NameList{"x.csv: line 1 is a header row"});
+  CHECK(parse("1,2\n3,4\n", header(Header::yes)).columns == NameList{"1", "2"});
   CHECK(parse("1,2\n3,4\n", header(Header::yes)).values == Values{3, 4});
   check_failure("a,b\n1,2\n", 1, 1, "\"a\" is not a number", "select the columns", header(Header::no));
 }
 
 TEST_CASE("a header alone is a table without rows, an empty file is none") {
   CHECK(parse("a,b,c\n").shape == Shape{0, 3});
-  CHECK(parse("a,b,c").columns == Names{"a", "b", "c"});
+  CHECK(parse("a,b,c").columns == NameList{"a", "b", "c"});
   CHECK(parse("1,2\n", header(Header::yes)).shape == Shape{0, 2});
   check_failure("1,x,3\n", 1, 2, "\"x\" is not a number", "--header yes");
   for (const std::string_view text : {"", "\n", "\n\r\n \t\n", "# only\n", "\xEF\xBB\xBF"}) check_failure(text, 0, 0, "no data");
@@ -149,7 +149,7 @@ TEST_CASE("columns are selected by name, number, range and list") {
   CHECK(values("p2..") == Values{3, 4, 7, 8});
   CHECK(values("digit,p0") == Values{4, 1, 8, 5});
   CHECK(values("2,2") == Values{2, 2, 6, 6});
-  CHECK(parse(text, selecting("digit,1")).columns == Names{"digit", "p0"});
+  CHECK(parse(text, selecting("digit,1")).columns == NameList{"digit", "p0"});
   CHECK(parse("2,1\n3,4\n", {"1", header(Header::yes).options, {}, "x.csv"}).values == Values{4});
   CHECK(parse("a..b,c\n3,4\n", selecting("a..b")).values == Values{3});
   CHECK(parse("\"a,b\",c\n3,4\n", selecting("a,b")).values == Values{3});
@@ -226,7 +226,7 @@ TEST_CASE("empty cells and marks for missing values are errors unless they get a
     check_values("1,2\n3," + mark + "\n4,5\n", {3, 2}, {1, 2, 3, -5.5, 4, 5}, with(options));
   }
   check_values("1,,3\n,,\n", {2, 3}, {1, -5.5, 3, -5.5, -5.5, -5.5}, with(options));
-  CHECK(parse("a,b\nNA,1\n", with(options)).columns == Names{"a", "b"});
+  CHECK(parse("a,b\nNA,1\n", with(options)).columns == NameList{"a", "b"});
   CHECK(parse("NA,1\n2,3\n", with(options)).shape == Shape{2, 2});
 }
 
@@ -246,7 +246,7 @@ TEST_CASE("padding") {
   check_failure("1,2,3\n4,,6\n", 2, 2, "empty cell", "", with(options));
   check_failure("1,2,3\n4,,\n", 2, 2, "empty cell", "", with(options));
   check_values("a,b\n1\n2,3\n", {2, 2}, {1, 9, 2, 3}, with(options));
-  CHECK(parse("a,b\n1\n2,3,4\n", with(options)).columns == Names{"a", "b", ""});
+  CHECK(parse("a,b\n1\n2,3,4\n", with(options)).columns == NameList{"a", "b", ""});
   check_values("1\n2,3\n", {2, 1}, {9, 3}, {"2", options, {}, "x.csv"});
   const std::string long_row = std::string(2'000'000, ',') + "1\n";
   std::string rows;
@@ -279,7 +279,7 @@ TEST_CASE("a vector cell becomes several columns") {
   check_values("\"[0.5, 1]\",7\n\"[2,3]\",8\n", {2, 3}, {0.5, 1, 7, 2, 3, 8});
   check_values("[0.5, 1]\t7\n[2 3]\t[8]\n", {2, 3}, {0.5, 1, 7, 2, 3, 8});
   check_values("id;v\nx;[1 2 3]\ny;[4,5,6]\n", {2, 3}, {1, 2, 3, 4, 5, 6}, {"v", delimited(';').options, {}, "x.csv"});
-  CHECK(parse("n,v\n1,\"[1,2]\"\n").columns == Names{"n", "v[0]", "v[1]"});
+  CHECK(parse("n,v\n1,\"[1,2]\"\n").columns == NameList{"n", "v[0]", "v[1]"});
   check_values("n,v\n1,\"[1,2]\"\n", {1, 5}, {1, 2, 1, 1, 2}, selecting("v,n,v"));
   check_failure("\"[1,2]\"\n\"[3]\"\n", 2, 1, "the vector \"[3]\" has 1 numbers (2 were expected");
   check_failure("\"[1,2]\"\n3\n", 2, 1, "\"3\" is not a vector like [0.1, 0.2] of 2 numbers");

@@ -12,9 +12,6 @@ namespace attn::kernels::test {
 
 namespace {
 
-template <class T>
-constexpr T kInf = std::numeric_limits<T>::infinity();
-
 struct Shape {
   std::size_t lanes;
   std::size_t keys;

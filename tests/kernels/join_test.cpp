@@ -11,8 +11,6 @@ namespace attn::kernels::test {
 
 namespace {
 
-template <class T>
-constexpr T kInf = std::numeric_limits<T>::infinity();
 constexpr std::size_t kDim = 3;
 
 /// A running softmax and its output.

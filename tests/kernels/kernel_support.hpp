@@ -16,6 +16,9 @@
 
 namespace attn::kernels::test {
 
+template <class T>
+inline constexpr T kInf = std::numeric_limits<T>::infinity();
+
 /// SplitMix64 (Steele, Lea and Flood 2014), so that draws do not depend on the standard library.
 class Random {
  public:

@@ -12,8 +12,6 @@ namespace attn::kernels::test {
 namespace {
 
 template <class T>
-constexpr T kInf = std::numeric_limits<T>::infinity();
-template <class T>
 constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
 
 /// The largest error of `kernel` over `draws` arguments given by `argument`, in units in the last place.

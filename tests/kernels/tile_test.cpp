@@ -12,9 +12,6 @@ namespace attn::kernels::test {
 
 namespace {
 
-template <class T>
-constexpr T kInf = std::numeric_limits<T>::infinity();
-
 /// A tile of normal numbers, one in 16 masked, and with `wild` some infinities and NaN.
 template <class T>
 Lanes<T> random_tile(Random& random, std::size_t keys, bool wild) {

@@ -15,7 +15,7 @@ namespace attn::render {
 
 namespace {
 
-Picture picture_of(std::size_t rows, std::size_t columns, std::size_t panels) {
+Picture pattern_of(std::size_t rows, std::size_t columns, std::size_t panels) {
   Picture picture;
   picture.title = "a title";
   picture.rows = {"query", rows, {}};
@@ -103,7 +103,7 @@ TEST_CASE("plans fit the window, whatever is drawn") {
 
 TEST_CASE("without colour each cell is a character, darker for more") {
   const Terminal terminal{.columns = 40, .lines = 20};
-  Picture picture = picture_of(2, 3, 1);
+  Picture picture = pattern_of(2, 3, 1);
   const TerminalPlan plan = plan_terminal(2, 3, 1, 0, terminal);
   REQUIRE(plan.rows == 2);
   REQUIRE(plan.columns == 3);
@@ -124,7 +124,7 @@ TEST_CASE("without colour each cell is a character, darker for more") {
 TEST_CASE("with colour each half of a character has the colour of its cell") {
   for (const Depth depth : {Depth::palette, Depth::full}) {
     const Terminal terminal{.columns = 100, .lines = 40, .depth = depth, .unicode = true};
-    Picture picture = picture_of(53, 67, 1);
+    Picture picture = pattern_of(53, 67, 1);
     const TerminalPlan plan = plan_terminal(53, 67, 1, 0, terminal);
     REQUIRE(plan.cell_width == 1);
     REQUIRE(plan.cell_height == 1);
@@ -148,7 +148,7 @@ TEST_CASE("with colour each half of a character has the colour of its cell") {
 
 TEST_CASE("names stand beside rows that have a line, in any script, and never hold codes") {
   const Terminal terminal{.columns = 60, .lines = 30, .depth = Depth::full, .unicode = true};
-  Picture picture = picture_of(3, 3, 1);
+  Picture picture = pattern_of(3, 3, 1);
   picture.rows.names = picture.columns.names = {"\xE7\x8B\x90", "", "a name that is longer than a line has room"};
   const TerminalPlan plan = plan_terminal(3, 3, 1, 42, terminal);
   fill(picture, plan);
@@ -162,7 +162,7 @@ TEST_CASE("names stand beside rows that have a line, in any script, and never ho
 
 TEST_CASE("panels stand side by side with their titles") {
   const Terminal terminal{.columns = 80, .lines = 24};
-  Picture picture = picture_of(100, 100, 4);
+  Picture picture = pattern_of(100, 100, 4);
   const TerminalPlan plan = plan_terminal(100, 100, 4, 0, terminal);
   CHECK(plan.across > 1);
   fill(picture, plan);

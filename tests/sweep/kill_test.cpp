@@ -13,7 +13,7 @@ namespace {
 
 using namespace attn;
 using namespace attn::testing;
-using attn::sweep::Json;
+using attn::Json;
 
 constexpr std::size_t kRuns = 60;
 
