@@ -40,7 +40,7 @@ std::vector<double> weights_without(const WeighedQuery& q, std::size_t left_out)
   return weights;
 }
 
-std::vector<double> sum_of(const WeighedQuery& q, std::span<const double> weights) {
+std::vector<double> weighted_sum(const WeighedQuery& q, std::span<const double> weights) {
   std::vector<double> y(q.value_dim, 0.0);
   for (std::size_t j = 0; j < weights.size(); ++j) {
     if (q.logits[j] == kHidden) continue;
@@ -96,8 +96,8 @@ std::vector<double> change_without(const WeighedQuery& q, std::size_t key) {
     }
     return change;
   }
-  const std::vector<double> before = sum_of(q, q.weights);
-  const std::vector<double> after = sum_of(q, weights_without(q, key));
+  const std::vector<double> before = weighted_sum(q, q.weights);
+  const std::vector<double> after = weighted_sum(q, weights_without(q, key));
   for (std::size_t c = 0; c < q.value_dim; ++c) change[c] = after[c] - before[c];
   return change;
 }

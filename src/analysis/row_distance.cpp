@@ -1,6 +1,8 @@
 // How far two rows of attention weights are apart, by the measures that distillation uses.
 #include "analysis/row_distance.hpp"
 
+#include "analysis/reals.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -10,8 +12,6 @@
 namespace attn::analysis {
 
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// b ln(b / a) - b + a: what one key adds to sum_j b_j ln(b_j / a_j) of rows that add up to the same.
 double divergence_term(double a, double b) noexcept {

@@ -22,7 +22,7 @@ namespace {
 using analysis::PeakMeter;
 
 /// Without --repeat, runs go on for so long.
-constexpr double kSeconds = 1;
+constexpr double kBenchSeconds = 1;
 constexpr std::size_t kLeastRuns = 3;
 
 /// One attention from arrays in memory to an array in memory, to be run as often as one likes. T is computed in, D is what the
@@ -102,7 +102,7 @@ Times time_runs(const BenchRequest& request, const std::function<void()>& run, c
   double least = std::numeric_limits<double>::infinity();
   const auto begin = Clock::now();
   double elapsed = 0;
-  while (request.repeat ? times.size() < *request.repeat : times.size() < kLeastRuns || elapsed < kSeconds) {
+  while (request.repeat ? times.size() < *request.repeat : times.size() < kLeastRuns || elapsed < kBenchSeconds) {
     const double busy = processor_seconds();
     const auto start = Clock::now();
     run();
@@ -112,7 +112,7 @@ Times time_runs(const BenchRequest& request, const std::function<void()>& run, c
     times.push_back(std::max(seconds(end - start), 1e-9));
     elapsed = seconds(end - begin);
     progress(request.repeat ? static_cast<double>(times.size()) / static_cast<double>(*request.repeat)
-                            : std::min(elapsed / kSeconds, static_cast<double>(times.size()) / kLeastRuns));
+                            : std::min(elapsed / kBenchSeconds, static_cast<double>(times.size()) / kLeastRuns));
   }
   std::ranges::sort(times);
   return {.seconds = std::move(times), .processor_seconds = least};

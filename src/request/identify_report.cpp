@@ -17,7 +17,7 @@ using analysis::Convention;
 using analysis::Deviation;
 using analysis::Identification;
 
-std::string number(double x) { return fmt::format("{:.3g}", x); }
+std::string three_digits(double x) { return fmt::format("{:.3g}", x); }
 
 std::string name_of_candidate(const Identification& found, const Candidate& c) {
   if (c.deviations.empty()) return "as-asked";
@@ -126,8 +126,8 @@ std::string identified_text(const Identified& identified) {
       text += "  attn run has no option for that\n";
     else if (!flags->empty())
       text += fmt::format("  attn run does the same with {}\n", *flags);
-    text += fmt::format("  largest difference {}, relative {}, over {}\n", number(found.best->misfit.largest),
-                        number(found.best->misfit.relative()), counted(identified.elements, "element", "elements"));
+    text += fmt::format("  largest difference {}, relative {}, over {}\n", three_digits(found.best->misfit.largest),
+                        three_digits(found.best->misfit.relative()), counted(identified.elements, "element", "elements"));
   } else {
     text += fmt::format("no convention fits: {} were tried\n", found.tried);
   }
@@ -139,7 +139,7 @@ std::string identified_text(const Identified& identified) {
   }
   text += found.best ? "ranking\n" : "the nearest\n";
   for (const Candidate& c : found.candidates)
-    text += fmt::format("  {:<42} relative difference {}{}\n", name_of_candidate(found, c), number(c.misfit.relative()),
+    text += fmt::format("  {:<42} relative difference {}{}\n", name_of_candidate(found, c), three_digits(c.misfit.relative()),
                         c.is_confirmed ? "" : " on some rows");
   return text;
 }

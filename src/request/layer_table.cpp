@@ -17,9 +17,9 @@ using Layer = LayerRequest;
 constexpr const char* kLayer = "Layer";
 
 /// What attn run has and a layer does not: it is self-attention with a residual of its own, and no cache.
-constexpr std::array<std::string_view, 13> kLeftOut{"query",    "key",      "value",      "key-ids",     "combine",
-                                                    "residual", "past-key", "past-value", "present-key", "present-value",
-                                                    "quiet",    "verbose",  "help"};
+constexpr std::array<std::string_view, 13> kNotOfLayers{"query",    "key",      "value",      "key-ids",     "combine",
+                                                        "residual", "past-key", "past-value", "present-key", "present-value",
+                                                        "quiet",    "verbose",  "help"};
 
 void add_layer_rows(Table<Layer>& t) {
   t.push_back(row<Layer>(
@@ -127,7 +127,7 @@ const Table<LayerRequest>& layer_table() {
     Table<LayerRequest> rows;
     bool own_added = false;
     for (const Row<RunRequest>& r : run_table()) {
-      if (r.option.group == kWatchGroup || std::ranges::find(kLeftOut, r.option.name) != kLeftOut.end()) continue;
+      if (r.option.group == kWatchGroup || std::ranges::find(kNotOfLayers, r.option.name) != kNotOfLayers.end()) continue;
       if (!own_added && r.option.group != run_table().front().option.group) {
         add_layer_rows(rows);
         own_added = true;
