@@ -18,7 +18,7 @@ using render::first_of;
 constexpr std::size_t kNotDrawn = static_cast<std::size_t>(-1);
 
 /// Queries whose numbers are pooled side by side.
-constexpr std::size_t kLanes = kernels::kLanes;
+using kernels::kLanes;
 
 /// The cell that thing `index` of `length` lies in.
 std::size_t cell_of(std::size_t index, std::size_t cells, std::size_t length) {

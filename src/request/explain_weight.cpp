@@ -16,7 +16,7 @@ namespace {
 
 using analysis::HeadTrace;
 
-constexpr std::size_t most_keys = 10;     ///< rivals that are shown
+constexpr std::size_t most_rivals = 10;   ///< rivals that are shown
 constexpr std::size_t most_features = 8;  ///< of an output, where more would not fit on a line
 
 /// What each feature brings into the score's own number.
@@ -75,7 +75,7 @@ Step rivals(const Explained& x, const HeadTrace& t, std::size_t i, std::size_t j
   std::size_t shown = 0;
   for (const std::size_t k : by_size({weights.begin(), weights.end()})) {
     const double l = t.logits.at(i, k);
-    if (l == analysis::kHidden || shown == most_keys) continue;
+    if (l == analysis::kHidden || shown == most_rivals) continue;
     ++shown;
     const std::string apart = t.logits.at(i, j) == analysis::kHidden ? std::string("-") : x.number(l - t.logits.at(i, j));
     grid.rows.push_back({x.key_name(k) + (k == j ? " (this one)" : ""), x.number(l), apart, x.number(weights[k])});
@@ -113,7 +113,7 @@ Step influence(const Explained& x, const HeadTrace& t, std::size_t i, std::size_
   for (std::size_t c = 0; c < t.value.columns && shows_features; ++c) grid.columns.push_back(fmt::format("[{}]", c));
   std::vector<std::size_t> order = by_size(sizes);
   std::erase_if(order, [&](std::size_t k) { return t.logits.at(i, k) == analysis::kHidden; });
-  for (std::size_t n = 0; n < std::min(order.size(), most_keys); ++n) {
+  for (std::size_t n = 0; n < std::min(order.size(), most_rivals); ++n) {
     const std::size_t k = order[n];
     std::vector<std::string> row{x.key_name(k) + (k == j ? " (this one)" : ""), x.number(sizes[k])};
     if (shows_features)
