@@ -2,6 +2,7 @@
 #include "analysis/weights_file.hpp"
 
 #include "analysis/chunks.hpp"
+#include "analysis/weight_row.hpp"
 #include "kernels/kernels.hpp"
 
 #include <attn/error.hpp>
@@ -17,44 +18,9 @@ namespace attn::analysis {
 
 namespace {
 
-using engine::KeyWeight;
 using engine::Needs;
 using engine::Observer;
-using engine::RowFacts;
 using engine::Tile;
-
-/// One row: what it says, its strongest keys.
-struct WeightRow {
-  RowFacts facts;
-  std::vector<KeyWeight> top;
-  bool is_empty = true;
-  bool is_negative = false;
-};
-
-WeightRow read_row(const engine::Plan& plan, std::size_t b, std::size_t i, std::span<const double> weights, const Needs& needs) {
-  WeightRow row;
-  const auto position = static_cast<double>(plan.position(b, i));
-  for (std::size_t j = 0; j < weights.size(); ++j) {
-    const double w = weights[j];
-    if (w == 0) continue;
-    row.is_negative = row.is_negative || w < 0;
-    if (row.is_empty || w > row.facts.maximum) {
-      row.facts.maximum = w;
-      row.facts.argmax = j;
-    }
-    row.is_empty = false;
-    row.facts.mass += w;
-    row.facts.entropy -= w * std::log(w);
-    row.facts.distance += w * std::abs(position - static_cast<double>(j));
-    if (needs.top > 0 && !std::isnan(w)) row.top.push_back({j, w});
-  }
-  const auto most = static_cast<std::ptrdiff_t>(std::min(needs.top, row.top.size()));
-  std::ranges::partial_sort(row.top, row.top.begin() + most, [](const KeyWeight& a, const KeyWeight& c) {
-    return a.weight > c.weight || (a.weight == c.weight && a.key < c.key);
-  });
-  row.top.resize(static_cast<std::size_t>(most));
-  return row;
-}
 
 /// Joins what the rows of several threads are not.
 class FindingsOfRows {
@@ -135,7 +101,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
     for (std::size_t r = task * block; r < std::min(rows, (task + 1) * block); ++r) {
       const std::size_t head = r / d.q_len;
       const std::size_t i = r % d.q_len;
-      const WeightRow row = read_row(plan, head / d.heads, i, reader.read(r * d.kv_len, d.kv_len), needs);
+      const WeightRow row = read_weight_row(plan, head / d.heads, i, reader.read(r * d.kv_len, d.kv_len), needs.top);
       findings.take(r, row, tolerance);
       const std::size_t top_count = row.top.size();
       const std::uint8_t is_empty = row.is_empty ? 1 : 0;

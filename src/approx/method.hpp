@@ -108,6 +108,8 @@ struct Choice {
 
 // The methods.
 [[nodiscard]] const Method& window_method();
+[[nodiscard]] const Method& linear_method();
+[[nodiscard]] const Method& features_method();
 [[nodiscard]] const Method& int8_method();
 
 }  // namespace attn::approx
