@@ -93,11 +93,13 @@ class EluMap : public FeatureMap<T> {
     }
     if (key_norm_ == 0) return;
     const double shift = shift_[batch * dims_.kv_heads + kv_head];
-    for (std::size_t j = 0; j < keys; ++j) {
-      const auto factor = static_cast<T>(std::exp(key_norm_ * squared_norm(rows.data + j * rows.stride, dims_.head_dim) - shift));
-      for (std::size_t p = 0; p < this->panels(); ++p)
-        for (std::size_t f = 0; f < kLanes; ++f) out[(p * kLanes + j) * kLanes + f] *= factor;
-    }
+    T factors[kLanes];
+    for (std::size_t j = 0; j < keys; ++j)
+      factors[j] = static_cast<T>(key_norm_ * squared_norm(rows.data + j * rows.stride, dims_.head_dim) - shift);
+    kernels_.steps.exponential(factors, keys);
+    for (std::size_t p = 0; p < this->panels(); ++p)
+      for (std::size_t j = 0; j < keys; ++j)
+        for (std::size_t f = 0; f < kLanes; ++f) out[(p * kLanes + j) * kLanes + f] *= factors[j];
   }
 
  private:

@@ -35,15 +35,16 @@ void run_random(const Job<T>& job, const Setting& setting) {
 }  // namespace
 
 const Method& linear_method() {
-  static const Method method{.name = "linear",
-                             .summary = "elu + 1 of queries and keys in the place of the exponential",
-                             .parameters = {},
-                             .offers = kOffers,
-                             .refusal = refusal,
-                             .cost = linear_cost,
-                             .settings = [](const engine::Plan& /*plan*/, const Setting& given) { return std::vector<Setting>(1, given); },
-                             .run_f32 = run_linear<float>,
-                             .run_f64 = run_linear<double>};
+  static const Method method{
+      .name = "linear",
+      .summary = "elu + 1 of queries and keys in the place of the exponential",
+      .parameters = {},
+      .offers = kOffers,
+      .refusal = refusal,
+      .cost = linear_cost,
+      .settings = [](const engine::Plan& /*plan*/, const Setting& given) { return std::vector<Setting>(1, given); },
+      .run_f32 = run_linear<float>,
+      .run_f64 = run_linear<double>};
   return method;
 }
 

@@ -110,6 +110,9 @@ struct Choice {
 [[nodiscard]] const Method& window_method();
 [[nodiscard]] const Method& linear_method();
 [[nodiscard]] const Method& features_method();
+[[nodiscard]] const Method& nystrom_method();
+[[nodiscard]] const Method& pool_method();
+[[nodiscard]] const Method& heads_method();
 [[nodiscard]] const Method& int8_method();
 
 }  // namespace attn::approx

@@ -1,4 +1,4 @@
-// Sliding windows: only keys near the query's position are seen (Beltagy, Peters, Cohan 2020, section 3.1).
+// Sliding windows: only keys near the query's position are seen and the first keys of all (Beltagy, Peters, Cohan 2020).
 #include "approx/method.hpp"
 
 #include <algorithm>
@@ -8,20 +8,23 @@ namespace attn::approx {
 
 namespace {
 
-/// The plan with a window of REACH keys to either side, within whatever window it has.
+/// The plan with a window of REACH keys to either side, within whatever window it has, and with GLOBALS keys that all queries
+/// see.
 engine::Plan narrowed(const engine::Plan& plan, const Setting& setting) {
   engine::Plan narrow = plan;
   const auto reach = static_cast<std::int64_t>(setting[0]);
   Window& window = narrow.options.window;
   window.left = std::min(window.left.value_or(reach), reach);
   window.right = std::min(window.right.value_or(reach), reach);
+  narrow.global_keys = static_cast<std::size_t>(setting[1]);
   return narrow;
 }
 
-std::string window_refusal(const engine::Plan& plan, const Setting& /*setting*/) {
+std::string window_refusal(const engine::Plan& plan, const Setting& setting) {
   const bool places_queries = plan.dims.q_len == plan.dims.kv_len ||
                               plan.options.query_offset.kind != QueryOffset::Kind::automatic ||
                               std::ranges::any_of(plan.query_offset, [](std::int64_t offset) { return offset != 0; });
+  if (setting[1] > 0 && !plan.options.window.open()) return "global keys would show what --window hides";
   return places_queries ? "" : "as many queries as keys, or --query-offset, must say where among the keys a query stands";
 }
 
@@ -45,7 +48,12 @@ const Method& window_method() {
                       .fallback = 256,
                       .least = 0,
                       .most = 0x1p53,
-                      .meaning = "keys to either side of a query's position that it sees"}},
+                      .meaning = "keys to either side of a query's position that it sees"},
+                     {.name = "GLOBALS",
+                      .fallback = 0,
+                      .least = 0,
+                      .most = 0x1p53,
+                      .meaning = "keys at the beginning that all queries see"}},
       .offers = {.output = true,
                  .log_sum_exp = true,
                  .weights = true,

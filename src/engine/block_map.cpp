@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <span>
 #include <utility>
@@ -207,6 +208,33 @@ Layer segment_layer(const Plan& plan, const Execution& execution) {
   return layer;
 }
 
+/// The gap between global keys and a window.
+Layer gap_layer(const Plan& plan, const Execution& execution) {
+  const auto all_alike = [](const auto& numbers) {
+    return std::ranges::adjacent_find(numbers, std::ranges::not_equal_to{}) == numbers.end();
+  };
+  const bool same_everywhere = all_alike(plan.query_offset) && all_alike(plan.key_length);
+  Layer layer(plan.dims, same_everywhere, true, false);
+  for_each_block(layer, plan.dims.q_len * layer.tiles(), execution,
+                 [&](std::size_t b, std::size_t h, std::size_t first, std::size_t queries) {
+                   // The gaps of the block's queries begin together; what none of them has and what all of them have.
+                   KeyRange any;
+                   KeyRange all{0, plan.dims.kv_len};
+                   for (std::size_t i = first; i < first + queries; ++i) {
+                     const KeyRange own = plan.gap(b, i);
+                     any = joined(any, own);
+                     all = {std::max(all.begin, own.begin), std::min(all.end, own.end)};
+                   }
+                   for (std::size_t tile = 0; tile < layer.tiles(); ++tile) {
+                     const KeyRange keys{tile * kTile, std::min((tile + 1) * kTile, plan.dims.kv_len)};
+                     const bool open = any.empty() || keys.end <= any.begin || keys.begin >= any.end;
+                     const bool hidden = !all.empty() && keys.begin >= all.begin && keys.end <= all.end;
+                     layer.set(b, h, first / kBlock, tile, open ? Cover::open : hidden ? Cover::hidden : Cover::mixed);
+                   }
+                 });
+  return layer;
+}
+
 /// What is known of two sets of pairs together.
 Cover together(Cover a, Cover b) { return a == b ? a : Cover::mixed; }
 
@@ -253,6 +281,7 @@ Cover Layer::cover(std::size_t batch, std::size_t head, std::size_t query, std::
 BlockMap::BlockMap(const Plan& plan, const Execution& execution) : knows_(true) {
   for (const MaskPart& part : plan.masks) layers_.push_back(mask_layer(plan, part, execution));
   if (!plan.segments.empty()) layers_.push_back(segment_layer(plan, execution));
+  if (plan.has_gap()) layers_.push_back(gap_layer(plan, execution));
 }
 
 Cover BlockMap::cover(std::size_t batch, std::size_t head, std::size_t heads, std::size_t query, std::size_t queries,

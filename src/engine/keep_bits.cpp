@@ -86,6 +86,9 @@ bool fill_keep_bits(const Plan& plan, std::size_t b, std::size_t h, std::size_t 
     if (!plan.segments.empty()) keep_segment(plan.segments, b, query + i, key, keep.size(), row);
     for (const MaskPart& part : plan.masks)
       if (part.kind != MaskKind::add) keep_row(part, part.offset(b, h, query + i), key, keep.size(), row);
+    const KeyRange hidden = plan.gap(b, query + i);
+    for (std::size_t j = std::max(key, hidden.begin); j < std::min(key + keep.size(), hidden.end); ++j)
+      row[(j - key) / kBits] &= ~(Word{1} << (j - key) % kBits);
     for (std::size_t w = 0; w < kWords; ++w) columns[w][i] = row[w];
   }
   for (auto& square : columns) transpose(square);

@@ -78,9 +78,25 @@ KeyRange Plan::range(std::size_t b, std::size_t i) const noexcept {
   auto end = static_cast<std::int64_t>(key_length[b]);
   if (options.causal) end = std::min(end, p + 1);
   if (options.window.left) begin = std::max(begin, p - *options.window.left);
+  const std::int64_t all = end;
   if (options.window.right) end = std::min(end, p + *options.window.right + 1);
+  if (global_keys > 0) {
+    const std::int64_t globals = std::min(static_cast<std::int64_t>(global_keys), all);
+    if (begin >= end) end = globals;
+    begin = 0;
+    end = std::max(end, globals);
+  }
   if (begin >= end) return {};
   return {static_cast<std::size_t>(begin), static_cast<std::size_t>(end)};
+}
+
+KeyRange Plan::gap(std::size_t b, std::size_t i) const noexcept {
+  if (!has_gap()) return {};
+  const KeyRange keys = range(b, i);
+  const std::int64_t window = position(b, i) - *options.window.left;
+  if (keys.empty() || window <= static_cast<std::int64_t>(global_keys)) return {};
+  const KeyRange between{std::min(global_keys, keys.end), std::min(static_cast<std::size_t>(window), keys.end)};
+  return between.empty() ? KeyRange{} : between;
 }
 
 KeyRange Plan::range(std::size_t b, std::size_t first, std::size_t count) const noexcept {
@@ -99,6 +115,7 @@ KeyRange Plan::range(std::size_t b, std::size_t first, std::size_t count) const 
 bool Plan::visible(std::size_t b, std::size_t h, std::size_t i, std::size_t j) const {
   const KeyRange keys = range(b, i);
   if (j < keys.begin || j >= keys.end) return false;
+  if (const KeyRange hidden = gap(b, i); j >= hidden.begin && j < hidden.end) return false;
   if (!segments.empty() && segments.query[b * segments.query_stride + i] != segments.key[b * segments.key_stride + j])
     return false;
   return std::ranges::none_of(masks, [&](const MaskPart& part) { return part_hides(part, b, h, i, j); });
@@ -131,6 +148,8 @@ void Plan::fill_bias(std::size_t b, std::size_t h, std::size_t query, std::size_
       for (std::size_t j = 0; j < keys; ++j) row[j] = ids[j] == own ? row[j] : masked<T>();
     }
     for (const MaskPart& part : masks) apply_row(part, part.offset(b, h, query + i), key, keys, row);
+    const KeyRange hidden = gap(b, query + i);
+    for (std::size_t j = std::max(key, hidden.begin); j < std::min(key + keys, hidden.end); ++j) row[j - key] = masked<T>();
   }
 }
 
@@ -144,7 +163,8 @@ double Plan::visible_pairs() const {
   for (std::size_t b = 0; b < dims.batch; ++b) {
     for (std::size_t i = 0; i < dims.q_len; ++i) {
       const KeyRange keys = range(b, i);
-      pairs += static_cast<double>(keys.end - keys.begin);
+      const KeyRange hidden = gap(b, i);
+      pairs += static_cast<double>(keys.end - keys.begin - (hidden.end - hidden.begin));
     }
   }
   return pairs * static_cast<double>(dims.heads);

@@ -67,6 +67,7 @@ struct Plan {
   /// chosen[i] did.
   std::vector<std::size_t> chosen = {};
   std::vector<std::size_t> key_length;  ///< [batch], at most kv_len
+  std::size_t global_keys = 0;           ///< keys below it are seen whatever the window says; causal and lengths still hold
   std::vector<MaskPart> masks;
   Segments segments;
   std::vector<double> slopes;  ///< [heads] with ALiBi, else empty
@@ -75,14 +76,19 @@ struct Plan {
   [[nodiscard]] std::int64_t position(std::size_t b, std::size_t i) const noexcept {
     return query_offset[b] + static_cast<std::int64_t>(chosen.empty() ? i : chosen[i]);
   }
-  /// The keys that causal, window and key lengths leave to query i: one interval.
+  /// The keys that causal, window and key lengths leave to query i: one interval. With global keys it begins with them, and what
+  /// lies between them and the window is hidden as a mask hides it.
   [[nodiscard]] KeyRange range(std::size_t b, std::size_t i) const noexcept;
   /// The smallest interval that holds range(b, i) for all queries i in [first, first + count).
   [[nodiscard]] KeyRange range(std::size_t b, std::size_t first, std::size_t count) const noexcept;
   /// True when anything besides range() hides keys or adds to logits: masks, biases, segments, ALiBi.
-  [[nodiscard]] bool has_bias() const noexcept { return !masks.empty() || !segments.empty() || !slopes.empty(); }
+  [[nodiscard]] bool has_bias() const noexcept { return may_hide() || !slopes.empty(); }
   /// True when a mask or a segment may hide a key inside its range(); ALiBi alone never does.
-  [[nodiscard]] bool may_hide() const noexcept { return !masks.empty() || !segments.empty(); }
+  [[nodiscard]] bool may_hide() const noexcept { return !masks.empty() || !segments.empty() || has_gap(); }
+  /// There are keys between the global ones and the window.
+  [[nodiscard]] bool has_gap() const noexcept { return global_keys > 0 && options.window.left.has_value(); }
+  /// Those of query i that are inside range().
+  [[nodiscard]] KeyRange gap(std::size_t b, std::size_t i) const noexcept;
 
   /// True when query i of head h may see key j: range, masks and segments together.
   [[nodiscard]] bool visible(std::size_t b, std::size_t h, std::size_t i, std::size_t j) const;

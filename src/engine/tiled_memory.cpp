@@ -18,6 +18,7 @@ std::uint64_t map_bytes(const Plan& plan) {
   const std::uint64_t blocks = (d.q_len + kLanes - 1) / kLanes;
   const std::uint64_t row = (d.kv_len + 4 * kKeys - 1) / (4 * kKeys);
   std::uint64_t bytes = plan.segments.empty() ? 0 : d.batch * blocks * row;
+  if (plan.has_gap()) bytes += d.batch * blocks * row;
   for (const MaskPart& part : plan.masks)
     bytes += (part.stride[0] == 0 ? 1 : d.batch) * (part.stride[1] == 0 ? 1 : d.heads) * (part.stride[2] == 0 ? 1 : blocks) * row;
   return bytes;

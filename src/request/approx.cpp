@@ -8,6 +8,7 @@
 #include "request/estimate.hpp"
 #include "request/report.hpp"
 #include "request/run_inputs.hpp"
+#include "request/run_method.hpp"
 #include "request/run_outputs.hpp"
 #include "request/stopwatch.hpp"
 
@@ -49,9 +50,7 @@ struct Prepared {
   std::vector<LeftOut> left_out;
   std::vector<OutputPlan> outputs;
 
-  [[nodiscard]] approx::Means means() const {
-    return {.type = inputs.compute, .threads = request.threads, .copied = {.keys = true, .values = true}};
-  }
+  [[nodiscard]] approx::Means means() const { return means_of(request, inputs.compute); }
 };
 
 void check(const ApproxRequest& r) {
@@ -59,6 +58,7 @@ void check(const ApproxRequest& r) {
   if (r.target_error && !(*r.target_error >= 0))
     throw Error(Status::usage, "--target-error must be at least 0: it is a relative error of the output");
   if (r.repeat && *r.repeat == 0) throw Error(Status::usage, "--repeat must be at least 1: without a run there is no time");
+  check_picture_name(r.plot);
   if (r.output.empty() || r.output == "none") return;
   if (FileName::parse_output(r.output).is_standard_stream())
     throw Error(Status::usage, "standard output has the table: name a file with -o");
@@ -303,12 +303,16 @@ ApproxTable run_approx(const ApproxRequest& request, const RunContext& context) 
     p.inputs.projection->project(execution, arithmetic_of(r));
   }
   refuse_nan(r, p.inputs, p.plan);
-  ApproxTable table = p.inputs.compute == DType::f64 ? measure_all<double>(p, context) : measure_all<float>(p, context);
-  if (!r.report.empty()) {
-    Outputs report(context.temporary_folder);
-    report.add_text(FileName::parse_output(r.report), [&table](Outputs::TextSink& sink) { sink.write(approx_json(table)); });
-    report.commit();
-  }
+  // Opened before the work starts, so that a missing folder is said now.
+  ApproxTable table;
+  Outputs records(context.temporary_folder);
+  if (!r.report.empty())
+    records.add_text(FileName::parse_output(r.report), [&table](Outputs::TextSink& sink) { sink.write(approx_json(table)); });
+  if (!r.plot.empty())
+    records.add_binary(FileName::parse_output(r.plot), "PNG", "name a file",
+                       [&](Outputs::TextSink& sink) { sink.write(approx_picture(table, r.plot)); });
+  table = p.inputs.compute == DType::f64 ? measure_all<double>(p, context) : measure_all<float>(p, context);
+  records.commit();
   return table;
 }
 

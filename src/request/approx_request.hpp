@@ -23,6 +23,7 @@ struct ApproxRequest : RunRequest {
   std::size_t seed = 0;                ///< of the sample
   std::optional<double> target_error;  ///< the relative output error that a setting is looked for
   std::optional<std::size_t> repeat;
+  std::string plot;  ///< a picture of error against time; empty: none
   ApproxFormat to = ApproxFormat::text;
 };
 
@@ -62,6 +63,10 @@ struct ApproxTable {
 [[nodiscard]] std::string approx_text(const ApproxTable& table);
 [[nodiscard]] std::string approx_json(const ApproxTable& table);
 [[nodiscard]] std::string approx_csv(const ApproxTable& table);
+/// The bytes of a picture of error against time, PNG or SVG as the name of the file says.
+[[nodiscard]] std::string approx_picture(const ApproxTable& table, const std::string& file);
+/// Throws Error(usage) unless the name is empty or that of a PNG or SVG file.
+void check_picture_name(const std::string& file);
 
 template <>
 struct Names<ApproxFormat> {

@@ -15,9 +15,9 @@ using A = ApproxRequest;
 constexpr const char* kGroup = "Approximations";
 
 /// Rows of `attn run` that name outputs or choose an engine.
-constexpr std::array<std::string_view, 13> kLeftOut{"output", "weights", "weights-form", "scores",        "scores-stage",
-                                                    "lse",    "combine", "present-key",  "present-value", "engine",
-                                                    "ids",    "key-ids", "report"};
+constexpr std::array<std::string_view, 14> kLeftOut{"approx",       "output", "weights", "weights-form", "scores",
+                                                    "scores-stage", "lse",    "combine", "present-key",  "present-value",
+                                                    "engine",       "ids",    "key-ids", "report"};
 
 /// "window[:REACH] (256): only keys near the query's position."
 std::string list_of_methods() {
@@ -68,6 +68,9 @@ void add_own(Table<A>& t) {
                       .help = "the output of the one method asked for, in the layout of the query",
                       .writes = true},
                      [](auto& s) -> auto& { return s.output; }));
+  t.push_back(row<A>(
+      {.name = "plot", .metavar = "F", .group = kGroup, .help = "a picture of error against time (PNG, SVG)", .writes = true},
+      [](auto& s) -> auto& { return s.plot; }));
   t.push_back(row<A>({.name = "to", .metavar = "FORMAT", .group = kGroup, .help = "the table for people or for programs"},
                      [](auto& s) -> auto& { return s.to; }));
   t.push_back(

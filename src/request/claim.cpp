@@ -50,7 +50,7 @@ Table<RunRequest> rows_without_outputs() {
   Table<RunRequest> table;
   for (Row<RunRequest> row : run_table()) {
     Option& o = row.option;
-    if (o.group == "Writing files") continue;
+    if (o.group == "Writing files" || o.name == "approx") continue;
     if (o.group == kWatchGroup || std::ranges::find(kIgnored, o.name) != kIgnored.end()) {
       o.help = "taken as in attn run and without effect: no arrays are written";
       o.details.clear();

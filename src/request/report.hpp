@@ -1,11 +1,13 @@
 // The record of a run: options as resolved, files, seconds, memory.
 #pragma once
 
+#include "approx/method.hpp"
 #include "request/estimate.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_outputs.hpp"
 #include "request/run_request.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ struct RunRecord {
   RunRequest request;  ///< with defaults resolved: type, engine, threads, scale
   const RunInputs* inputs = nullptr;
   const engine::Plan* plan = nullptr;
+  std::optional<approx::Choice> method = {};  ///< of --approx
   std::vector<OutputPlan> outputs;
   Estimate estimate;
   std::string isa;  ///< vector target of the tiled engine, "none" for the reference

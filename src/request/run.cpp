@@ -8,6 +8,7 @@
 #include "request/output_memory.hpp"
 #include "request/report.hpp"
 #include "request/run_inputs.hpp"
+#include "request/run_method.hpp"
 #include "request/run_outputs.hpp"
 #include "request/stopwatch.hpp"
 #include "request/watch_outputs.hpp"
@@ -103,9 +104,19 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
     if (engine::Observer<T>* guest = context.guest->watch(plan, T{})) observers.push_back(guest);
   }
   analysis::NanWatch<T> nan(plan, writes("output") && sums_rows);
-  if (writes("output") || writes("weights") || writes("scores") || writes("lse")) observers.push_back(&nan);
+  const std::optional<approx::Choice>& method = record.method;
+  const bool may_watch = !method || method->method->offers.log_sum_exp || (writes("output") && sums_rows);
+  if (!may_watch) {
+    // Nothing that a NaN would show in is made.
+  } else if (writes("output") || writes("weights") || writes("scores") || writes("lse"))
+    observers.push_back(&nan);
   execution.progress = context.progress;
-  if (record.request.engine == EngineChoice::tiled) {
+  if (method) {
+    engine::Needs needs;
+    for (const engine::Observer<T>* observer : observers) needs |= observer->needs();
+    require_offered(*method, needs);
+    method->method->run(approx::Job<T>{plan, operands, observers, execution, plan, operands}, method->setting);
+  } else if (record.request.engine == EngineChoice::tiled) {
     if constexpr (std::is_same_v<T, D>) engine::run_tiled<T>(plan, operands, observers, execution);
   } else if constexpr (std::is_same_v<T, double>) {
     engine::run_reference(plan, operands, observers, execution);
@@ -156,8 +167,14 @@ void run(const RunRequest& request, const RunContext& context) {
   record.outputs = plan_outputs(record.request, inputs, plan, inputs.compute);
   const DType computed_in = is_reference ? DType::f64 : inputs.compute;
   const std::uint64_t output_bytes = bytes_in_memory(record.outputs, plan, computed_in, !is_reference);
-  record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes,
-                             needs_of(record.outputs, record.request));
+  const engine::Needs needs = needs_of(record.outputs, record.request);
+  record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes, needs);
+  record.method = method_of(request, plan, needs);
+  if (record.method) {
+    const approx::Cost cost = record.method->method->cost(plan, record.method->setting, means_of(record.request, computed_in));
+    record.estimate.working_bytes += cost.bytes;
+    record.estimate.flops = cost.flops;
+  }
   if (request.dry_run) {
     const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
     if (context.guest != nullptr)

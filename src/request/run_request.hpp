@@ -63,6 +63,7 @@ struct RunRequest {
 
   ComputeType dtype = ComputeType::automatic;
   EngineChoice engine = EngineChoice::automatic;
+  std::string approx;  ///< a method and its setting in the place of the engine; empty: exact
   std::string isa;
   std::size_t threads = 0;  ///< 0: the cores this process may use
   std::optional<ByteSize> max_memory;

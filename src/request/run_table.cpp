@@ -310,6 +310,14 @@ void add_running(Table<R>& t) {
                       .group = kRunning,
                       .help = "tiled is the fast one; reference computes in plain float64"},
                      [](auto& s) -> auto& { return s.engine; }));
+  t.push_back(
+      row<R>({.name = "approx",
+              .metavar = "METHOD",
+              .group = kRunning,
+              .help = "NAME[:SETTING]: a cheaper method in the place of the engine",
+              .details = "attn approx measures what each method costs in accuracy. What has no meaning with a method (scores, "
+                         "weights, log-sum-exp) is refused."},
+             [](auto& s) -> auto& { return s.approx; }));
   t.push_back(row<R>({.name = "isa",
                       .metavar = "NAME",
                       .group = kRunning,

@@ -2,6 +2,7 @@
 #include "render/draw.hpp"
 
 #include "render/png.hpp"
+#include "render/scatter.hpp"
 
 #include <attn/error.hpp>
 
@@ -274,6 +275,31 @@ TEST_CASE("names of every kind can be drawn, with whatever fonts there are") {
                                                 "\xD9\x85\xD8\xB1\xD8\xAD\xD8\xA8\xD8\xA7",
                                                 "\xF0\x9F\xA6\x8A"};
   for (const FileKind kind : {FileKind::png, FileKind::svg}) CHECK(draw(picture, kind).size() > 1000);
+}
+
+TEST_CASE("marks stand where their logarithms are, and what has none at the edge") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Scatter scatter{
+      .title = "title",
+      .remark = "remark",
+      .x_title = "seconds",
+      .y_title = "error",
+      .marks = {{0.01, 1e-4, "low"}, {1, 1, "high"}, {0.1, 0.01, "middle"}, {0.1, 0, "exact"}, {nan, 1, "none"}}};
+  Recorder canvas;
+  draw_on(scatter, canvas);
+  for (const char* text : {"title", "remark", "seconds", "error", "low", "high", "middle", "exact"})
+    CHECK(canvas.count(text) == 1);
+  CHECK(canvas.count("none") == 0);
+  const auto at = [&](const std::string& name) { return std::ranges::find(canvas.texts, name, &Recorder::Text::text)->at; };
+  CHECK(at("middle").x == doctest::Approx((at("low").x + at("high").x) / 2));
+  CHECK(at("middle").y == doctest::Approx((at("low").y + at("high").y) / 2));
+  CHECK(at("exact").x == at("middle").x);
+  CHECK(at("exact").y == doctest::Approx(at("low").y));
+  CHECK(at("high").y < at("low").y);
+  // Nothing to show is a picture of axes.
+  Recorder empty;
+  draw_on({}, empty);
+  CHECK_FALSE(empty.texts.empty());
 }
 
 }  // namespace attn::render
