@@ -23,8 +23,8 @@ OutputError error_between(std::span<const T> exact, std::span<const T> approxima
     double row_difference = 0;
     double row_norm = 0;
     for (std::size_t f = 0; f < dim; ++f) {
-      const double y = exact[r * dim + f];
-      const double a = approximate[of[r] * dim + f];
+      const auto y = static_cast<double>(exact[r * dim + f]);
+      const auto a = static_cast<double>(approximate[of[r] * dim + f]);
       if (std::isnan(y) && std::isnan(a)) continue;
       const double off = a == y ? 0 : std::abs(a - y);  // infinities that agree
       if (std::isnan(off)) return {kNoNumber, kNoNumber, kNoNumber, r};

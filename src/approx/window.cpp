@@ -10,7 +10,7 @@ namespace {
 
 /// The plan with a window of REACH keys to either side, within whatever window it has, and with GLOBALS keys that all queries
 /// see.
-engine::Plan narrowed(const engine::Plan& plan, const Setting& setting) {
+engine::Plan with_window(const engine::Plan& plan, const Setting& setting) {
   engine::Plan narrow = plan;
   const auto reach = static_cast<std::int64_t>(setting[0]);
   Window& window = narrow.options.window;
@@ -29,13 +29,13 @@ std::string window_refusal(const engine::Plan& plan, const Setting& setting) {
 }
 
 Cost window_cost(const engine::Plan& plan, const Setting& setting, const Means& means) {
-  const engine::Plan narrow = narrowed(plan, setting);
+  const engine::Plan narrow = with_window(plan, setting);
   return {.flops = exact_flops(narrow), .bytes = tiled_bytes(narrow, means)};
 }
 
 template <class T>
 void run_window(const Job<T>& job, const Setting& setting) {
-  engine::run_tiled<T>(narrowed(job.plan, setting), job.operands, job.observers, job.execution);
+  engine::run_tiled<T>(with_window(job.plan, setting), job.operands, job.observers, job.execution);
 }
 
 }  // namespace

@@ -23,14 +23,14 @@ namespace attn::request {
 namespace {
 
 /// Without --repeat, a method runs again for so long.
-constexpr double kSeconds = 0.2;
+constexpr double kRepeatSeconds = 0.2;
 constexpr std::size_t kMostRuns = 10;
 
 /// The fastest of several runs.
-double time_runs(const std::optional<std::size_t>& repeat, const std::function<void()>& run) {
+double fastest_of(const std::optional<std::size_t>& repeat, const std::function<void()>& run) {
   double best = std::numeric_limits<double>::infinity();
   double elapsed = 0;
-  for (std::size_t n = 0; repeat ? n < *repeat : n == 0 || (elapsed < kSeconds && n < kMostRuns); ++n) {
+  for (std::size_t n = 0; repeat ? n < *repeat : n == 0 || (elapsed < kRepeatSeconds && n < kMostRuns); ++n) {
     Stopwatch watch;
     run();
     const double seconds = std::max(watch.lap(), 1e-9);
@@ -53,7 +53,7 @@ struct Prepared {
   [[nodiscard]] approx::Means means() const { return means_of(request, inputs.compute); }
 };
 
-void check(const ApproxRequest& r) {
+void check_approx(const ApproxRequest& r) {
   if (r.sample && *r.sample == 0) throw Error(Status::usage, "--sample must be at least 1: without a query there is no error");
   if (r.target_error && !(*r.target_error >= 0))
     throw Error(Status::usage, "--target-error must be at least 0: it is a relative error of the output");
@@ -115,7 +115,7 @@ class Measuring {
     const engine::Dims& d = plan.dims;
     exact_ = Array(dtype_of<T>, {d.batch, d.heads, d.q_len, d.value_dim});
     execution_.progress = context.progress;
-    const double seconds = time_runs(p_.request.repeat, [&] {
+    const double seconds = fastest_of(p_.request.repeat, [&] {
       write(plan, operands, exact_, [&](auto observers) { engine::run_tiled<T>(plan, operands, observers, execution_); });
     });
     execution_.progress = {};
@@ -125,7 +125,7 @@ class Measuring {
 
   ApproxResult measure(const approx::Choice& choice, double exact_seconds) {
     ApproxResult result{.choice = choice, .seconds = 0, .speed_up = 0, .cost = {}, .error = {}, .divergence = {}};
-    result.seconds = time_runs(p_.request.repeat, [&] { compute(choice); });
+    result.seconds = fastest_of(p_.request.repeat, [&] { compute(choice); });
     result.speed_up = exact_seconds / result.seconds;
     result.cost = choice.method->cost(plan_, choice.setting, p_.means());
     result.error = approx::output_error(exact_, output_, rows_, plan_.dims.value_dim);
@@ -276,7 +276,7 @@ std::string dry_run_text(const Prepared& p) {
 }
 
 Prepared read_and_plan(const ApproxRequest& request, const RunContext& context) {
-  check(request);
+  check_approx(request);
   Prepared p{.request = request, .inputs = {}, .plan = {}, .isa = {}, .choices = {}, .left_out = {}, .outputs = {}};
   p.inputs = read_inputs(request, context.reporter);
   p.plan = engine::make_plan(p.inputs.inputs, p.inputs.options, p.inputs.compute);

@@ -12,7 +12,7 @@ namespace attn::request {
 
 namespace {
 
-std::string number(double value) { return std::isnan(value) ? "nan" : fmt::format("{:.3g}", value); }
+std::string short_number(double value) { return std::isnan(value) ? "nan" : fmt::format("{:.3g}", value); }
 
 /// null for what JSON has no number for.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -49,8 +49,8 @@ std::string approx_text(const ApproxTable& t) {
   for (const ApproxResult& r : t.results) {
     text += fmt::format("{:<10}  {:<12}  {:>9.6f}  {:>8.2f}  {:>10}  {:>9}  {:>9}  {:>9}  {:>9}{}\n", r.choice.method->name,
                         approx::setting_text(r.choice.setting), r.seconds, r.speed_up, byte_text(r.cost.bytes),
-                        number(r.error.relative), number(r.error.largest), number(r.error.worst_row),
-                        r.divergence ? number(*r.divergence) : "-", r.meets_target ? "" : "  misses the target");
+                        short_number(r.error.relative), short_number(r.error.largest), short_number(r.error.worst_row),
+                        r.divergence ? short_number(*r.divergence) : "-", r.meets_target ? "" : "  misses the target");
   }
   for (const LeftOut& left : t.left_out) text += fmt::format("\n{} is left out: {}", left.method, left.reason);
   return text + (t.left_out.empty() ? "" : "\n");
