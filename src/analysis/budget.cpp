@@ -85,6 +85,24 @@ std::string_view natural_budget(DType type) noexcept {
   }
 }
 
+std::optional<std::string_view> narrower_budget(const Array& array) {
+  constexpr std::size_t fewest = 64;
+  if (array.size() < fewest) return std::nullopt;
+  bool bf16 = true;
+  bool f16 = true;
+  std::size_t fractions = 0;
+  for_each_chunk(array, [&](std::size_t, std::span<const double> piece) {
+    for (const double x : piece) {
+      if (!bf16 && !f16) return;
+      bf16 = bf16 && fits(x, "bf16");
+      f16 = f16 && fits(x, "f16");
+      if (std::isfinite(x) && x != std::floor(x)) ++fractions;
+    }
+  });
+  if (fractions < fewest || (!bf16 && !f16)) return std::nullopt;
+  return bf16 ? "bf16" : "f16";
+}
+
 bool is_representable(const Array& array, const Budget& budget) {
   bool all = true;
   for_each_chunk(array, [&](std::size_t, std::span<const double> piece) {

@@ -36,4 +36,8 @@ struct Budget {
 /// True when all numbers of the array are factors of the budget's precision as they are.
 [[nodiscard]] bool is_representable(const Array& array, const Budget& budget);
 
+/// "bf16" or "f16" where an array of a wider type holds numbers of that type only, as an output has that was computed in it and
+/// widened to be saved; else nothing. Fewer than 64 numbers, and whole numbers, say nothing.
+[[nodiscard]] std::optional<std::string_view> narrower_budget(const Array& array);
+
 }  // namespace attn::analysis

@@ -50,7 +50,7 @@ void softmax(std::vector<double>& x, bool extra) {
   for (double& value : x) value /= sum;
 }
 
-void normalize(Normalizer kind, std::vector<double>& x) {
+void normalize(Normalizer kind, bool second_over_all, std::vector<double>& x) {
   const std::vector<double> logits = x;
   switch (kind) {
     case Normalizer::softmax:
@@ -62,7 +62,8 @@ void normalize(Normalizer kind, std::vector<double>& x) {
       return softmax(x, false);
     case Normalizer::double_softmax:
       softmax(x, false);
-      for (std::size_t j = 0; j < x.size(); ++j) x[j] = logits[j] == kHidden ? kHidden : x[j];
+      if (!second_over_all)
+        for (std::size_t j = 0; j < x.size(); ++j) x[j] = logits[j] == kHidden ? kHidden : x[j];
       return softmax(x, false);
     case Normalizer::sigmoid:
       for (double& value : x) value = value == kHidden ? 0.0 : 0.5 * (1 + std::tanh(0.5 * value));
@@ -199,7 +200,7 @@ void ConventionRows::compute(std::size_t b, std::size_t h, std::size_t i) {
   const Convention& c = prepared_.convention;
   logits(b, h, i, rows_of(h), weights_);
   if (c.sums_over == SumsOver::keys)
-    normalize(plan_.options.normalize, weights_);
+    normalize(plan_.options.normalize, c.second_over_all, weights_);
   else
     normalize_over_others(b, h, i);
   if (c.mask_after) {

@@ -40,11 +40,12 @@ struct Convention {
   bool has_mask = false;
   std::shared_ptr<const OutputProjection> projection = nullptr;  ///< null without --params; inputs are projected already
   bool projects_output = true;
-  bool tiled_heads = false;     ///< query head h reads key head h % kv_heads, not h / (heads / kv_heads)
-  bool cap_after_mask = false;  ///< the cap turns a masked logit of -inf into -cap
-  bool mask_after = false;      ///< hidden weights are set to 0 after the normalizer
-  bool big_negative = false;    ///< hidden logits are -1e9, so that a row without a key is a mean of all
-  bool merge_missing = false;   ///< [heads, q_len, dim] is read as [q_len, heads * dim] without a transposition
+  bool tiled_heads = false;      ///< query head h reads key head h % kv_heads, not h / (heads / kv_heads)
+  bool cap_after_mask = false;   ///< the cap turns a masked logit of -inf into -cap
+  bool mask_after = false;       ///< hidden weights are set to 0 after the normalizer
+  bool second_over_all = false;  ///< the second softmax of two is taken over hidden keys too, whose weight was 0
+  bool big_negative = false;     ///< hidden logits are -1e9, so that a row without a key is a mean of all
+  bool merge_missing = false;    ///< [heads, q_len, dim] is read as [q_len, heads * dim] without a transposition
   HeadSplit split = HeadSplit::beside;
   SumsOver sums_over = SumsOver::keys;
 };

@@ -77,6 +77,13 @@ void add_hiding(const Convention& asked, const engine::Plan& plan, List& list) {
     list.push_back({"mask-after-softmax", "hiding",
                     "hidden keys are taken out after the softmax: they have their share of its sum",
                     "keys that are hidden and score high", "", [](Convention& c) { c.mask_after = true; }});
+  if (kind == Normalizer::softmax || kind == Normalizer::double_softmax)
+    list.push_back({"double-softmax-unmasked", "normalize",
+                    "softmax is taken twice, the second time over hidden keys too, each of which gets exp(0) of its sum",
+                    "keys that are hidden and have large values", "", [](Convention& c) {
+                      c.options.normalize = Normalizer::double_softmax;
+                      c.second_over_all = true;
+                    }});
   if (kind == Normalizer::softmax && has_empty_row(plan))
     list.push_back({"mask-big-negative", "hiding",
                     "a query without a key left averages all values: hidden logits are -1e9, not -inf",
@@ -151,6 +158,10 @@ void add_window(const Convention& asked, List& list) {
   if (window.right) {
     add("window-right-shorter", "the window's right side is one key shorter", 0, -1);
     add("window-right-longer", "the window's right side is one key longer", 0, 1);
+  }
+  if (window.left && window.right) {
+    add("window-narrower", "both sides of the window are one key shorter", -1, -1);
+    add("window-wider", "both sides of the window are one key longer", 1, 1);
   }
   list.push_back({"window-missing", "window", "there is no window", "more keys than the window holds", "leave out --window",
                   [](Convention& c) { c.options.window = {}; }});

@@ -4,6 +4,8 @@
 #include "analysis/budget.hpp"
 #include "request/stopwatch.hpp"
 
+#include <fmt/format.h>
+
 namespace attn::request {
 
 namespace {
@@ -32,6 +34,21 @@ analysis::Likeness likeness_of(const analysis::Budget& budget) {
   if (budget.name == "f32") return {.relative = 1e-3, .absolute = {}};
   if (budget.name == "bf16") return {.relative = 0.1, .absolute = {}};
   return {.relative = 0.02, .absolute = {}};
+}
+
+/// --budget, or the precision of the claim: of its numbers where they are narrower than their type, since a program that computes
+/// in bfloat16 often widens what it saves.
+analysis::Budget likely_budget(const ClaimRequest& r, const std::vector<Claim>& claims, Reporter& reporter) {
+  if (r.budget.empty()) {
+    for (const Claim& claim : claims) {
+      const auto narrower = analysis::narrower_budget(claim.array.array);
+      if (!narrower || *narrower == analysis::natural_budget(claim.array.array.dtype())) continue;
+      reporter.note(fmt::format("{}: holds {} numbers only; taken as computed in that precision (--budget f32 says otherwise)",
+                                claim.file, *narrower));
+      return analysis::read_budget("--budget", std::string(*narrower));
+    }
+  }
+  return analysis::read_budget("--budget", budget_of(r, claims));
 }
 
 void check(const ClaimRequest& r) {
@@ -74,7 +91,8 @@ const Table<ClaimRequest>& identify_table() {
                 .metavar = "f32|tf32|f16|bf16|f64|ABS",
                 .group = group,
                 .help = "the precision of the claim, or the largest difference that is near enough",
-                .details = "By default the precision of the claim's file, f32 for text."},
+                .details = "By default the precision of the claim's numbers: bf16 or f16 where all of them fit it, else that of "
+                           "the file, f32 for text."},
                [](auto& s) -> auto& { return s.budget; }),
         row<R>({.name = "to", .metavar = "FORMAT", .group = group, .help = "for people or for programs"},
                [](auto& s) -> auto& { return s.to; }),
@@ -94,7 +112,7 @@ Identified identify(const ClaimRequest& request, const RunContext& context) {
   const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, DType::f64);
   if (only_planned(r, inputs, plan, plan.dims.value_dim, context)) return {};
   const std::vector<Claim> claims = read_claims(r, inputs, plan, context.reporter);
-  const analysis::Budget budget = analysis::read_budget("--budget", budget_of(r, claims));
+  const analysis::Budget budget = likely_budget(r, claims, context.reporter);
   const engine::Execution execution{.threads = r.threads, .isa = r.isa, .cancelled = context.cancelled, .progress = {}};
   if (inputs.projection) inputs.projection->project(execution, arithmetic_of(r));
   refuse_nan(r, inputs, plan);

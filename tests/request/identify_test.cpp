@@ -104,6 +104,28 @@ TEST_CASE("what attn run computes is what was asked for, or as good as it") {
   }
 }
 
+TEST_CASE("a claim that was computed in bfloat16 and widened is taken for what it is") {
+  const WorkingDirectory place;
+  write_input("q.npy", {.dtype = "float32", .shape = {40, 16}, .seed = 11, .amplitude = 1});
+  const Words words{"q.npy"};
+  (void)run_inside(joined(words, {"--scale", "1", "-o", "y.npy"}));
+  // Rounded to 8 bits of significand, kept as float32.
+  const Array exact = read_result("y.npy");
+  std::vector<double> rounded;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    int exponent = 0;
+    const double fraction = std::frexp(exact.at_flat(i), &exponent);
+    rounded.push_back(std::ldexp(std::nearbyint(fraction * 256), exponent - 8));
+  }
+  write_input("claim.npy", "float32", {40, 16}, rounded);
+  const auto found = identify(joined(words, {"--claim", "claim.npy"}));
+  CHECK(found.budget == "bf16");
+  REQUIRE(found.found.best.has_value());
+  CHECK(names_of(found, *found.found.best) == Names{"scale-none"});
+  CHECK_FALSE(identify(joined(words, {"--claim", "claim.npy", "--budget", "f32"})).found.best.has_value());
+  CHECK(identify(joined(words, {"--claim", "y.npy"})).budget == "f32");
+}
+
 TEST_CASE("inputs of ones tell nothing apart, and it is said what would") {
   const WorkingDirectory place(kConventions);
   const auto result = identify({"inputs.npz:ones", "--claim", "inputs.npz:ones"});

@@ -98,6 +98,8 @@ def attend(q, k, v, *, kind="dot", scale=None, cap=None, cap_after_mask=False, k
         w = softmax(np.where(np.isinf(s), s, -s))
     elif normalize == "double-softmax":
         w = softmax(np.where(np.isinf(s), s, softmax(s)))
+    elif normalize == "double-softmax-unmasked":
+        w = softmax(np.nan_to_num(softmax(s)))
     elif normalize == "softmax1":
         w = np.exp(s) / (1 + np.exp(s).sum(-1, keepdims=True))
     elif normalize == "sigmoid":
@@ -172,6 +174,10 @@ def cases(x):
     yield "causal-added", Q, ["causal-added"], attend(q, k, v, keep=causal)
     yield "window-shorter", [*Q, "--window", "4:0"], ["window-left-shorter"], attend(q, k, v, keep=band(n, n, 0, 3, 0))
     yield "window-longer", [*Q, "--window", "4:0"], ["window-left-longer"], attend(q, k, v, keep=band(n, n, 0, 5, 0))
+    yield "window-narrower", [*Q, "--window", "4:3"], ["window-narrower"], attend(q, k, v, keep=band(n, n, 0, 3, 2))
+    yield "window-wider", [*Q, "--window", "2:3"], ["window-wider"], attend(q, k, v, keep=band(n, n, 0, 3, 4))
+    yield "twice-unmasked", [*Q, "--causal"], ["double-softmax-unmasked"], \
+        attend(q, k, v, keep=causal, normalize="double-softmax-unmasked")
     yield "cosine", Q, ["score-cosine"], attend(q, k, v, kind="cosine", scale=1)
     yield "euclidean", Q, ["score-euclidean"], attend(q, k, v, kind="euclidean", scale=1)
     yield "sqeuclidean", Q, ["score-sqeuclidean"], attend(q, k, v, kind="sqeuclidean", scale=1)
@@ -210,6 +216,8 @@ def cases(x):
     yield "queries+width", Q, ["scale-model-width", "softmax-over-queries"], attend(q, k, v, scale=model, axis=-2)
     yield "twice+residual", Q, ["normalize-double-softmax", "residual-added"], \
         attend(q, k, v, normalize="double-softmax", residual=True)
+    yield "twice-unmasked+inverted", MASK, ["mask-inverted", "double-softmax-unmasked"], \
+        attend(q, k, v, keep=~keep, normalize="double-softmax-unmasked")
     yield "start+unscaled", [*LONG, "--query-offset", "end"], ["scale-none", "aligned-start"], \
         attend(q, long_k, long_v, scale=1, keep=band(n, m, 0, None, 0))
     yield "added+width", MASK, ["scale-model-width", "mask-added"], attend(q, k, v, scale=model, added=keep.astype(float))
