@@ -88,7 +88,7 @@ engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset) {
 }
 
 WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std::span<Observer<double>* const> observers,
-                             const engine::Execution& execution) {
+                             const engine::Execution& execution, std::size_t first_batch) {
   constexpr std::size_t block = 16;
   const engine::Dims& d = plan.dims;
   Needs needs;
@@ -105,7 +105,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
       findings.take(r, row, tolerance);
       const std::size_t top_count = row.top.size();
       const std::uint8_t is_empty = row.is_empty ? 1 : 0;
-      const Tile<double> tile{.batch = head / d.heads,
+      const Tile<double> tile{.batch = first_batch + head / d.heads,
                               .head = head % d.heads,
                               .query = i,
                               .queries = 1,
@@ -116,7 +116,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
                               .key_step = 1};
       for (Observer<double>* observer : observers) {
         if (observer->needs().weights && !row.is_empty) observer->weights(tile);
-        observer->rows({.batch = head / d.heads,
+        observer->rows({.batch = first_batch + head / d.heads,
                         .head = head % d.heads,
                         .query = i,
                         .queries = 1,
@@ -136,13 +136,13 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
         return reader.read(row * d.kv_len + first, count);
       };
     };
-    walk_columns(plan, make_reader, observers, execution);
+    walk_columns(plan, make_reader, observers, execution, first_batch);
   }
   return findings.all();
 }
 
 void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& make_reader,
-                  std::span<Observer<double>* const> observers, const engine::Execution& execution) {
+                  std::span<Observer<double>* const> observers, const engine::Execution& execution, std::size_t first_batch) {
   constexpr std::size_t width = 10 * kernels::kKeys;
   const engine::Dims& d = plan.dims;
   const std::size_t spans = (d.kv_len + width - 1) / width;
@@ -153,7 +153,7 @@ void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& 
     const PieceReader read = make_reader();
     for (std::size_t i = 0; i < d.q_len; ++i) {
       const std::span<const double> piece = read(head * d.q_len + i, first, keys);
-      const Tile<double> tile{.batch = head / d.heads,
+      const Tile<double> tile{.batch = first_batch + head / d.heads,
                               .head = head % d.heads,
                               .query = i,
                               .queries = 1,

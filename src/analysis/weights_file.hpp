@@ -31,17 +31,18 @@ struct WeightsFindings {
 /// A plan that says no more than the sizes of weights [batch, heads, q_len, kv_len] and where the first query stands.
 [[nodiscard]] engine::Plan plan_of_weights(const Shape& shape, std::int64_t query_offset);
 
-/// Hands out rows (facts, strongest keys) and then columns of `weights`, an array of the plan's four sizes and of any type.
-/// Memory is one row for each thread.
+/// Hands out rows (facts, strongest keys) and then columns of `weights`, an array of the plan's four sizes and of any type, as
+/// those of the batch entries from `first_batch` on. Memory is one row for each thread.
 [[nodiscard]] WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights,
                                            std::span<engine::Observer<double>* const> observers,
-                                           const engine::Execution& execution);
+                                           const engine::Execution& execution, std::size_t first_batch = 0);
 
 /// The weights [first, first + count) of a row in [batch, heads, q_len], valid until the next call.
 using PieceReader = std::function<std::span<const double>(std::size_t row, std::size_t first, std::size_t count)>;
 
 /// Hands out columns (Observer::columns) of whatever readers read; each task makes one for itself.
 void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& make_reader,
-                  std::span<engine::Observer<double>* const> observers, const engine::Execution& execution);
+                  std::span<engine::Observer<double>* const> observers, const engine::Execution& execution,
+                  std::size_t first_batch = 0);
 
 }  // namespace attn::analysis

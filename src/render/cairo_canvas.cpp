@@ -58,7 +58,11 @@ class CairoCanvas : public Canvas {
     check(c_.cairo_status(context_.get()));
     // The edges of cells and frames lie between pixels.
     c_.cairo_set_antialias(context_.get(), CAIRO_ANTIALIAS_NONE);
+    has_font_ = c_.pango_layout_get_unknown_glyphs_count(lay_out("0", 11, false).get()) == 0;
   }
+
+  /// Else text takes no room and is not drawn: without a font all of it would be empty boxes.
+  [[nodiscard]] bool has_font() const noexcept { return has_font_; }
 
   void fill(const Box& box, Colour colour) override {
     set_colour(colour, 1);
@@ -83,7 +87,7 @@ class CairoCanvas : public Canvas {
   }
 
   void text(Point at, std::string_view text, const TextStyle& style) override {
-    if (text.empty()) return;
+    if (text.empty() || !has_font_) return;
     const TextLayout layout = lay_out(text, style.size, style.bold);
     if (style.room > 0) {
       c_.pango_layout_set_width(layout.get(), static_cast<int>(style.room * PANGO_SCALE));
@@ -105,7 +109,7 @@ class CairoCanvas : public Canvas {
   }
 
   double text_width(std::string_view text, double size) override {
-    if (text.empty()) return 0;
+    if (text.empty() || !has_font_) return 0;
     const TextLayout layout = lay_out(text, size, false);
     return size_of(layout.get(), 0).x;
   }
@@ -185,6 +189,7 @@ class CairoCanvas : public Canvas {
   const CairoLibrary& c_;
   Context context_;
   bool is_vector_;
+  bool has_font_ = false;
 };
 
 /// A canvas together with its surface.
@@ -198,10 +203,18 @@ class MeasuringCanvas : public CairoCanvas {
 
 }  // namespace
 
-std::unique_ptr<Canvas> measuring_canvas() {
+namespace {
+
+std::unique_ptr<CairoCanvas> smallest_canvas() {
   Surface surface(CairoLibrary::get().cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1));
   return std::make_unique<MeasuringCanvas>(std::move(surface));
 }
+
+}  // namespace
+
+std::unique_ptr<Canvas> measuring_canvas() { return smallest_canvas(); }
+
+bool has_font() { return smallest_canvas()->has_font(); }
 
 std::string draw_file(FileKind kind, double width, double height, const std::function<void(Canvas&)>& draw) {
   if (!(width <= kLongestSide && height <= kLongestSide && width * height <= kMostPixels))

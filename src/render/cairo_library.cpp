@@ -75,6 +75,7 @@ CairoLibrary::CairoLibrary() {
   ATTN_FIND(pango_font_description_set_family);
   ATTN_FIND(pango_font_description_set_weight);
   ATTN_FIND(pango_layout_get_size);
+  ATTN_FIND(pango_layout_get_unknown_glyphs_count);
   ATTN_FIND(pango_layout_set_ellipsize);
   ATTN_FIND(pango_layout_set_font_description);
   ATTN_FIND(pango_layout_set_single_paragraph_mode);

@@ -49,6 +49,7 @@ class CairoLibrary {
   ATTN_MEMBER(pango_font_description_set_family);
   ATTN_MEMBER(pango_font_description_set_weight);
   ATTN_MEMBER(pango_layout_get_size);
+  ATTN_MEMBER(pango_layout_get_unknown_glyphs_count);
   ATTN_MEMBER(pango_layout_set_ellipsize);
   ATTN_MEMBER(pango_layout_set_font_description);
   ATTN_MEMBER(pango_layout_set_single_paragraph_mode);

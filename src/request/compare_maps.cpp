@@ -96,7 +96,7 @@ MapJson file_json(const std::string& file, const Array& map, const MapFindings& 
 
 /// Cells of |a - b|, a panel for each pair.
 void draw_differences(const MapSettings& settings, const std::array<Loaded, 2>& files, const std::array<Array, 2>& maps,
-                      const MapComparison& c, const engine::Execution& execution, Outputs& outputs) {
+                      const MapComparison& c, const engine::Execution& execution, Outputs& outputs, Reporter& reporter) {
   const engine::Plan plan = analysis::plan_of_weights(c.shape, 0);
   const std::vector<std::string> numbers;
   PlotNames names{.ids = numbers, .key_ids = numbers, .source = files[0].name.text()};
@@ -105,7 +105,7 @@ void draw_differences(const MapSettings& settings, const std::array<Loaded, 2>& 
   for (const HeadPair& pair : c.pairs) names.heads.push_back(fmt::format("A {}, B {}", pair.a, pair.b));
   PlotOutput<double> plot(settings.plot, plan, names, outputs);
   analysis::walk_differences(plan, maps[0], maps[1], c, std::array<engine::Observer<double>*, 1>{plot.observer()}, execution);
-  plot.finish();
+  plot.finish(reporter);
 }
 
 }  // namespace
@@ -185,7 +185,7 @@ MapComparison compare_maps(const MapSettings& settings, const ReadingSettings& r
   result = analysis::compare_maps(weights[0], weights[1], *settings.metric, settings.match, tolerance, execution);
   announce_masses(maps[0].name.text(), result.a, result.shape, weights[0].shape()[1], context.reporter);
   announce_masses(maps[1].name.text(), result.b, result.shape, weights[1].shape()[1], context.reporter);
-  if (!settings.plot.file.empty()) draw_differences(settings, maps, weights, result, execution, outputs);
+  if (!settings.plot.file.empty()) draw_differences(settings, maps, weights, result, execution, outputs, context.reporter);
   publish(inputs, context, outputs);
   return result;
 }

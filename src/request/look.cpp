@@ -64,12 +64,67 @@ engine::RowSource<double> values_of(const Loaded& loaded, const LookRequest& r, 
   return rows;
 }
 
-void announce(const analysis::WeightsFindings& findings, const engine::Dims& d, Reporter& reporter) {
+void announce(const analysis::WeightsFindings& findings, const std::string& file, const Shape& s, Reporter& reporter) {
   if (findings.rows_off == 0) return;
   const std::size_t row = findings.first_off;
-  reporter.warn(fmt::format("{} of {} rows do not add up to 1; the first is query {} of head {}, batch entry {}, with {:.6g}",
-                            findings.rows_off, d.batch * d.heads * d.q_len, row % d.q_len, row / d.q_len % d.heads,
-                            row / d.q_len / d.heads, findings.mass_off));
+  reporter.warn(fmt::format("{}{} of {} rows do not add up to 1; the first is query {} of head {}, batch entry {}, with {:.6g}",
+                            file, findings.rows_off, s[0] * s[1] * s[2], row % s[2], row / s[2] % s[1], row / s[2] / s[1],
+                            findings.mass_off));
+}
+
+/// The files of weights: one of any batch, or one for each layer.
+struct WeightFiles {
+  ReadFiles files;
+  std::vector<Array> layers;  ///< [batch, heads, q_len, kv_len] each
+  Shape shape;                ///< of all together, the layers as batch entries
+  bool is_single = true;      ///< none holds float64
+  std::string source;         ///< what to call them
+
+  [[nodiscard]] bool is_stack() const noexcept { return layers.size() > 1; }
+};
+
+WeightFiles read_weights(const LookRequest& r, Reporter& reporter) {
+  WeightFiles all;
+  for (const std::string& file : r.from_weights) {
+    Loaded loaded = read_array(FileName::parse(file), r.reading.options(DType::f32), reporter);
+    require_numbers(loaded, r.reading);
+    all.layers.push_back(analysis::weights_of_four_axes(loaded.array, loaded.name.text()));
+    const Shape& shape = all.layers.back().shape();
+    const Shape& first = all.layers.front().shape();
+    if (r.from_weights.size() > 1 && (shape != first || shape[0] != 1))
+      throw Error(Status::data, {.file = loaded.name.text()},
+                  fmt::format("weights of shape {} are no layer beside {} of {} (expected one [heads, q_len, kv_len] of all)",
+                              to_string(shape), to_string(first), r.from_weights.front()));
+    all.is_single = all.is_single && loaded.array.dtype() != DType::f64;
+    all.files.emplace_back("weights", std::move(loaded));
+  }
+  all.shape = all.layers.front().shape();
+  all.source = all.files.front().second.name.text();
+  if (all.is_stack()) {
+    all.shape[0] = all.layers.size();
+    all.source += " to " + all.files.back().second.name.text();
+  }
+  return all;
+}
+
+/// Walks one file after the other and says what is odd about each.
+void walk_layers(const WeightFiles& weights, const engine::Plan& plan, std::span<engine::Observer<double>* const> observers,
+                 const engine::Execution& execution, const WatchOutputs<double>& watched, Reporter& reporter) {
+  std::vector<analysis::WeightsFindings> findings;
+  for (std::size_t n = 0; n < weights.layers.size(); ++n) {
+    engine::Plan own =
+        analysis::plan_of_weights(weights.layers[n].shape(), plan.query_offset.empty() ? 0 : plan.query_offset.front());
+    engine::Execution part = execution;
+    if (execution.progress)
+      part.progress = [&](double done) {
+        execution.progress((static_cast<double>(n) + done) / static_cast<double>(weights.layers.size()));
+      };
+    findings.push_back(analysis::walk_weights(own, weights.layers[n], observers, part, n));
+  }
+  watched.finish(reporter);
+  for (std::size_t n = 0; n < findings.size(); ++n)
+    announce(findings[n], weights.is_stack() ? weights.files[n].second.name.text() + ": " : "", weights.layers[n].shape(),
+             reporter);
 }
 
 /// The same tables, of weights that are there.
@@ -77,21 +132,23 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
   require_nothing_else(r);
   if (r.dry_run) throw Error(Status::usage, "--dry-run plans attention, and --from-weights computes none");
   check_watch(r.watch);
-  const Loaded loaded = read_array(FileName::parse(r.from_weights), r.reading.options(DType::f32), context.reporter);
-  require_numbers(loaded, r.reading);
-  const Array weights = analysis::weights_of_four_axes(loaded.array, loaded.name.text());
-  const Shape& shape = weights.shape();
+  const WeightFiles weights = read_weights(r, context.reporter);
+  const Shape& shape = weights.shape;
   engine::Plan plan = analysis::plan_of_weights(shape, offset_of(r.query_offset, shape));
   plan.options.empty_rows = r.attention.empty_rows;
-  ReadFiles inputs{{"weights", loaded}};
+  ReadFiles inputs = weights.files;
   engine::RowSource<double> values;
   if (r.watch.by_value_norm) {
     inputs.emplace_back("value", read_array(FileName::parse(r.value), r.reading.options(DType::f64), context.reporter));
     require_numbers(inputs.back().second, r.reading);
     values = values_of(inputs.back().second, r, plan.dims);
   }
-  WatchText text{
-      .dims = plan.dims, .ids = {}, .key_ids = {}, .source = loaded.name.text(), .is_single = loaded.array.dtype() != DType::f64};
+  WatchText text{.dims = plan.dims,
+                 .ids = {},
+                 .key_ids = {},
+                 .source = weights.source,
+                 .line_axis = weights.is_stack() ? "layer" : "",
+                 .is_single = weights.is_single};
   text.ids = names_of(r.ids, r, shape[2], "--ids", context.reporter);
   text.key_ids = names_of(r.key_ids, r, shape[3], "--key-ids", context.reporter);
   if (text.key_ids.empty() && shape[2] == shape[3]) text.key_ids = text.ids;
@@ -110,10 +167,7 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
                                     .isa = {},
                                     .cancelled = context.cancelled,
                                     .progress = context.progress};
-  const auto observers = watched.observers();
-  const analysis::WeightsFindings findings = analysis::walk_weights(plan, weights, observers, execution);
-  watched.finish(context.reporter);
-  announce(findings, plan.dims, context.reporter);
+  walk_layers(weights, plan, watched.observers(), execution, watched, context.reporter);
   publish(inputs, context, files);
 }
 

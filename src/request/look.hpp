@@ -5,12 +5,13 @@
 #include "request/run_request.hpp"
 
 #include <string>
+#include <vector>
 
 namespace attn::request {
 
 /// A run of which the weights are looked at. `output` is where the table goes.
 struct LookRequest : RunRequest {
-  std::string from_weights;
+  std::vector<std::string> from_weights;  ///< one file, or one for each layer
   bool detect = false;
   std::string html;  ///< of attn plot: where a page goes, in the place of `output`
 };

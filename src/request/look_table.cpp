@@ -20,8 +20,10 @@ Row<Look> from_weights_row() {
        .group = kLooking,
        .help = "weights that are there already, in the place of queries and keys",
        .details = "[q_len, kv_len], or with [batch, heads] or [heads] before; any type of number. NPY, stored NPZ and "
-                  "safetensors files are mapped and read row by row. Positions count from --query-offset; --value is read with "
-                  "--by-value-norm."},
+                  "safetensors files are mapped and read row by row. Several files are the layers of a model, of as many "
+                  "heads, queries and keys each, and stand in the place of batch entries. Positions count from "
+                  "--query-offset; --value is read with --by-value-norm.",
+       .repeated = true},
       [](auto& s) -> auto& { return s.from_weights; });
 }
 

@@ -43,7 +43,7 @@ PlotOutput<T>::PlotOutput(const PlotSettings& settings, const engine::Plan& plan
 }
 
 template <class T>
-void PlotOutput<T>::finish() {
+void PlotOutput<T>::finish(Reporter& reporter) {
   render::Picture picture = picture_of(settings_, view_, plan_, names_);
   render::ScaleMaker scale;
   for (std::size_t n = 0; n < picture.panels.size(); ++n) {
@@ -57,6 +57,9 @@ void PlotOutput<T>::finish() {
   picture.scale.title = !names_.quantity.empty()                                               ? names_.quantity
                         : plan_.options.normalize == Normalizer::none && names_.source.empty() ? "logit"
                                                                                                : "weight";
+  const bool is_file = view_.form == PlotForm::png || view_.form == PlotForm::svg;
+  if (is_file && !render::has_font())
+    reporter.warn("no font is installed: the picture has no text (on Debian: apt-get install fonts-dejavu-core)");
   *bytes_ = bytes_of(picture, view_, settings_.pool);
 }
 

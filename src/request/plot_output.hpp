@@ -19,8 +19,9 @@ class PlotOutput {
   PlotOutput(const PlotSettings& settings, const engine::Plan& plan, const PlotNames& names, Outputs& files);
 
   [[nodiscard]] engine::Observer<T>* observer() noexcept { return &cells_; }
-  /// After the walk: draws. Throws Error(data) for a negative weight on a logarithmic scale.
-  void finish();
+  /// After the walk: draws, and warns where there is no font to write with. Throws Error(data) for a negative weight on a
+  /// logarithmic scale.
+  void finish(Reporter& reporter);
   /// After finish(): some cell is NaN.
   [[nodiscard]] bool saw_nan() const noexcept { return saw_nan_; }
 

@@ -130,12 +130,12 @@ std::vector<std::string> showable_names(const std::vector<std::string>& names) {
   return shown;
 }
 
-void add_panels(const PlotView& view, const engine::Dims& d, const std::vector<std::string>& names, render::Picture& picture) {
+void add_panels(const PlotView& view, const engine::Dims& d, const PlotNames& names, render::Picture& picture) {
   for (const std::size_t head : view.grid.heads) {
     render::Panel panel;
-    const std::string name = names.empty() ? fmt::format("head {}", head % d.heads) : names[head % d.heads];
+    const std::string name = names.heads.empty() ? fmt::format("head {}", head % d.heads) : names.heads[head % d.heads];
     if (d.batch > 1)
-      panel.title = fmt::format("batch {}, {}", head / d.heads, name);
+      panel.title = fmt::format("{} {}, {}", names.line_axis.empty() ? "batch" : names.line_axis, head / d.heads, name);
     else if (d.heads > 1)
       panel.title = name;
     panel.cells = {view.grid.rows, view.grid.columns, {}};
@@ -143,8 +143,7 @@ void add_panels(const PlotView& view, const engine::Dims& d, const std::vector<s
   }
 }
 
-/// `is_file`: nobody said what the first axis of a file of weights is.
-void add_overview_titles(const PlotView& view, const engine::Dims& d, bool is_file, render::Picture& picture) {
+void add_overview_titles(const PlotView& view, const engine::Dims& d, const PlotNames& names, render::Picture& picture) {
   picture.column_axis = "head";
   std::size_t column = 0;
   for (std::size_t n = 0; n < view.grid.heads.size(); ++n) {
@@ -153,7 +152,9 @@ void add_overview_titles(const PlotView& view, const engine::Dims& d, bool is_fi
     if (column == 0 && d.batch > 1) picture.line_titles.push_back(std::to_string(head / d.heads));
     column = column + 1 == view.across ? 0 : column + 1;
   }
-  if (d.batch > 1) picture.line_axis = is_file ? "layer or batch entry" : "batch entry";
+  // Nobody said what the first axis of a file of weights is.
+  const std::string first_axis = names.source.empty() ? "batch entry" : "layer or batch entry";
+  if (d.batch > 1) picture.line_axis = names.line_axis.empty() ? first_axis : names.line_axis;
 }
 
 }  // namespace
@@ -212,8 +213,8 @@ render::Picture picture_of(const PlotSettings& s, const PlotView& view, const en
   picture.size = view.size;
   picture.rows = {"query", d.q_len, showable_names(names.ids)};
   picture.columns = {"key", d.kv_len, showable_names(names.key_ids)};
-  add_panels(view, d, names.heads, picture);
-  if (s.kind == PlotKind::heads || view.form == PlotForm::html) add_overview_titles(view, d, !names.source.empty(), picture);
+  add_panels(view, d, names, picture);
+  if (s.kind == PlotKind::heads || view.form == PlotForm::html) add_overview_titles(view, d, names, picture);
   return picture;
 }
 

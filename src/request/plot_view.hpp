@@ -19,6 +19,7 @@ struct PlotNames {
   std::string title = {};
   std::string quantity = {};            ///< what the scale is of
   std::vector<std::string> heads = {};  ///< what panels are called
+  std::string line_axis = {};           ///< what the first axis is
 };
 
 struct PlotView {

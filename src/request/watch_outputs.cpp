@@ -21,7 +21,9 @@ WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan&
     by_value_norm_ = std::make_unique<analysis::ByValueNorm<T>>(
         plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), tables());
   if (!settings.plot.file.empty())
-    plot_ = std::make_unique<PlotOutput<T>>(settings.plot, plan, PlotNames{text.ids, text.key_ids, text.source}, files);
+    plot_ = std::make_unique<PlotOutput<T>>(
+        settings.plot, plan,
+        PlotNames{.ids = text.ids, .key_ids = text.key_ids, .source = text.source, .line_axis = text.line_axis}, files);
 }
 
 template <class T>
@@ -98,7 +100,7 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
                   "statistics of columns do not need one: --per column");
     }
   }
-  if (plot_ != nullptr) plot_->finish();
+  if (plot_ != nullptr) plot_->finish(reporter);
   if (keys_ != nullptr && keys_->short_rows() > 0)
     reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", keys_->short_rows(),
                               settings_.most(), settings_.mass.value_or(1)));

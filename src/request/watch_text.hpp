@@ -18,8 +18,9 @@ struct WatchText {
   engine::Dims dims;
   std::vector<std::string> ids;
   std::vector<std::string> key_ids;
-  std::string source = {};  ///< the file that weights come from which were not computed
-  bool is_single = true;    ///< numbers are float32: as many digits as read back to that
+  std::string source = {};     ///< the file that weights come from which were not computed
+  std::string line_axis = {};  ///< what the first axis of the weights is, where that is known
+  bool is_single = true;       ///< numbers are float32: as many digits as read back to that
 
   void rows(Outputs::TextSink& sink, const std::vector<engine::RowFacts>& facts) const;
   void columns(Outputs::TextSink& sink, const std::vector<analysis::ColumnFacts>& facts) const;

@@ -230,7 +230,7 @@ void look_at(const std::string& weights, const std::string& offset, const std::s
   r.value = values;
   r.kv_heads = kv_heads;
   r.watch.by_value_norm = !values.empty();
-  r.from_weights = weights;
+  r.from_weights = {weights};
   r.query_offset = offset;
   Listener listener;
   const request::RunContext context{.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr};
