@@ -247,13 +247,39 @@ void add_values(const std::uint8_t* packed, const std::int8_t* values, size_t qu
   for_panels<float, ValuePanel<Way>>(lanes, packed, values, quads, dim, unit, rescale, output);
 }
 
+inline size_t sift(const float* tile, size_t count, size_t lanes, const float* shift, const float* limit, float* sum,
+                   std::int32_t* found) {
+  std::int32_t* to = found;
+  for (size_t lane = 0; lane < lanes; lane += kLanesOfVector) {
+    const auto from = hn::Load(kFloats, shift + lane);
+    const auto most = hn::Load(kFloats, limit + lane);
+    auto total = hn::Load(kFloats, sum + lane);
+    auto number = hn::Iota(kInts, static_cast<std::int32_t>(lane));
+    const auto end = hn::Set(kInts, static_cast<std::int32_t>(lanes));
+    const auto is_lane = hn::RebindMask(kFloats, hn::Lt(number, end));
+    for (size_t j = 0; j < count; ++j) {
+      const auto y = larger(hn::Set(kFloats, kSiftLeast),
+                            fused(hn::Load(kFloats, tile + j * kLanes + lane), hn::Set(kFloats, kSiftStep), from));
+      const auto left_out = hn::Lt(y, most);
+      total = hn::Add(total, hn::IfThenElseZero(left_out, hn::BitCast(kFloats, hn::ConvertTo(kInts, y))));
+      const auto may_matter = hn::RebindMask(kInts, hn::And(hn::Not(left_out), is_lane));
+      // Compressed in a register: storing some lanes of one is slow, and so is asking whether there are any.
+      hn::StoreU(hn::Compress(number, may_matter), kInts, to);
+      to += hn::CountTrue(kInts, may_matter);
+      number = hn::Add(number, hn::Set(kInts, static_cast<std::int32_t>(kLanes)));
+    }
+    hn::Store(total, kFloats, sum + lane);
+  }
+  return static_cast<size_t>(to - found);
+}
+
 /// `Way` is float for what every processor has, double for VNNI: the macros of choose.hpp ask for a table of a type.
 template <class T>
 using WayOf = std::conditional_t<std::is_same_v<T, double>, Vnni, Plain>;
 
 template <class T>
 inline constexpr Int8Kernels kTable = {
-    .score = score<WayOf<T>>, .pack_weights = pack_weights, .add_values = add_values<WayOf<T>>};
+    .score = score<WayOf<T>>, .pack_weights = pack_weights, .add_values = add_values<WayOf<T>>, .sift = sift};
 
 }  // namespace attn::kernels::int8::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -36,7 +36,17 @@ struct Int8Kernels {
   /// `values` is [quads][dim][kQuad].
   void (*add_values)(const std::uint8_t* packed, const std::int8_t* values, std::size_t quads, std::size_t dim, std::size_t lanes,
                      const float* unit, const float* rescale, float* output) = nullptr;
+
+  /// Separates keys that may matter from those that do not. y = tile[j][i] * kSiftStep + shift[i], at least kSiftLeast, is taken
+  /// for the bits of a float, which is never below 2^(y / 2^23 - 127): a chord lies above a convex curve. Where y >= limit[i], or
+  /// is NaN, j * kLanes + i is written to `found` (room for all pairs and a vector more), a lane's keys in ascending order; where
+  /// it is not, the float is added to sum[i], a sum of at most kKeys numbers. Returns how many were found.
+  std::size_t (*sift)(const float* tile, std::size_t count, std::size_t lanes, const float* shift, const float* limit, float* sum,
+                      std::int32_t* found) = nullptr;
 };
+
+inline constexpr float kSiftStep = 0x1.715476p+23F;  ///< log2(e) * 2^23: natural logits to the exponents of floats
+inline constexpr float kSiftLeast = 0x1p23F;         ///< the bits of the smallest normal number, 2^-126
 
 /// The most features of a row: sums of 255 * 127 each stay below 2^31.
 inline constexpr std::size_t kInt8Features = 65536;
