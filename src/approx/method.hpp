@@ -7,6 +7,7 @@
 #include <attn/array.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,14 @@ struct Means {
   engine::CopiedRows copied = {};
 };
 
+/// What a method that leaves out keys can say for certain about one computation, over all queries that see a key.
+struct Promise {
+  double largest_dropped = 0;  ///< bound on the mass of its weights that a query has lost
+  double mean_dropped = 0;     ///< the mean of the queries' bounds
+  double largest_error = 0;    ///< bound on what any feature of an output is off: 2 * mass * largest |value|
+  double kept = 0;             ///< keys that a query has kept, on average
+};
+
 /// One computation. A method hands its results to the observers as an engine does: every query's rows once, weights as tiles,
 /// in the order that Observer asks for, the same bits for any number of threads.
 template <class T>
@@ -52,6 +61,7 @@ struct Job {
   /// queries. What a method learns from queries before it computes, it learns from these. Keys and values are the same in both.
   const engine::Plan& whole;
   const engine::Operands<T>& whole_operands;
+  std::optional<Promise>* promise = nullptr;  ///< where a method that has one leaves it; may be null
 };
 
 /// A row of the table of methods. Functions must not keep what they are given.
@@ -114,5 +124,7 @@ struct Choice {
 [[nodiscard]] const Method& pool_method();
 [[nodiscard]] const Method& heads_method();
 [[nodiscard]] const Method& int8_method();
+[[nodiscard]] const Method& mass_method();
+[[nodiscard]] const Method& topk_method();
 
 }  // namespace attn::approx

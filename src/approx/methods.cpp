@@ -56,7 +56,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 std::span<const Method* const> methods() {
   static const std::array table{&window_method(), &linear_method(), &features_method(), &nystrom_method(),
-                                &pool_method(),   &heads_method(),  &int8_method()};
+                                &pool_method(),   &heads_method(),  &int8_method(),
+                                &mass_method(),   &topk_method()};
   return table;
 }
 

@@ -107,7 +107,7 @@ void in_single(const Job<double>& job, const std::function<void(const Job<float>
     observers.push_back(widening.back().get());
   }
   const bool is_whole = &job.whole == &job.plan;
-  run({plan, operands, observers, job.execution, is_whole ? plan : whole, is_whole ? operands : whole_operands});
+  run({plan, operands, observers, job.execution, is_whole ? plan : whole, is_whole ? operands : whole_operands, job.promise});
 }
 
 std::uint64_t single_bytes(const engine::Dims& d) noexcept {

@@ -17,10 +17,6 @@ namespace attn::engine {
 
 namespace {
 
-bool keeps_all(const Plan& plan, const PruneRule& rule) {
-  return rule.keys != 0 ? rule.keys >= plan.dims.kv_len : rule.mass >= 1;
-}
-
 std::size_t room_for(const Plan& plan, const PruneRule& rule) {
   constexpr std::size_t fewest = 1024;
   constexpr std::size_t share = 8;
@@ -28,7 +24,7 @@ std::size_t room_for(const Plan& plan, const PruneRule& rule) {
   return std::max({fewest, plan.dims.kv_len / share, times * rule.keys});
 }
 
-void check(const Plan& plan, const PruneRule& rule) {
+void check_rule(const Plan& plan, const PruneRule& rule) {
   const std::string refusal = prune_refusal(plan);
   if (!refusal.empty()) throw Error(Status::usage, "pruning does not apply: " + refusal);
   if (rule.keys == 0 ? !(rule.mass > 0 && rule.mass <= 1) : rule.mass != 0)
@@ -52,7 +48,7 @@ PruneReport nothing_dropped(const Plan& plan) {
 }
 
 /// The blocks' reports as one, in their order, so that the mean does not depend on threads.
-PruneReport joined(const std::vector<PruneReport>& reports) {
+PruneReport all_reports(const std::vector<PruneReport>& reports) {
   PruneReport all;
   for (const PruneReport& one : reports) {
     all.rows += one.rows;
@@ -96,6 +92,10 @@ class Scratches {
 
 }  // namespace
 
+bool keeps_all(const Plan& plan, const PruneRule& rule) noexcept {
+  return rule.keys != 0 ? rule.keys >= plan.dims.kv_len : rule.mass >= 1;
+}
+
 std::string prune_refusal(const Plan& plan) {
   if (plan.options.normalize != Normalizer::softmax) return "what is left out is bounded for a softmax only";
   if (plan.dims.kv_len > std::numeric_limits<std::uint32_t>::max()) return "there are more than 2^32 keys";
@@ -104,7 +104,7 @@ std::string prune_refusal(const Plan& plan) {
 
 PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::span<Observer<float>* const> observers,
                        const Execution& execution, const PruneRule& rule) {
-  check(plan, rule);
+  check_rule(plan, rule);
   if (keeps_all(plan, rule)) {
     run_tiled<float>(plan, operands, observers, execution);
     return nothing_dropped(plan);
@@ -143,7 +143,7 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
       strip.run();
     });
   });
-  return joined(reports);
+  return all_reports(reports);
 }
 
 std::uint64_t pruned_bytes(const Plan& plan, const PruneRule& rule, std::size_t threads) {

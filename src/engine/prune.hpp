@@ -37,6 +37,9 @@ struct PruneReport {
 /// Why pruning has no meaning for a plan, or nothing.
 [[nodiscard]] std::string prune_refusal(const Plan& plan);
 
+/// Whether a rule leaves nothing out.
+[[nodiscard]] bool keeps_all(const Plan& plan, const PruneRule& rule) noexcept;
+
 /// Hands outputs, and weights where they are asked for, to the observers; the largest possible ones for rows where pruning does
 /// not pay. The same bits for any number of threads and any vector target. A rule that keeps everything is run_tiled. Memory is
 /// O(q_len + kv_len * (head_dim + value_dim)), and 64 * (kv_len / 8 + 4 * keys) candidates a thread. Throws Error(usage) for what

@@ -82,6 +82,9 @@ struct PruneScratch {
   std::vector<std::int32_t> found;  ///< [kKeys + 1][kLanes]
 };
 
+/// Not below e^x: the chord of kernels::Int8Kernels::sift, its rounding included. Infinite where float32 ends; x is no NaN.
+[[nodiscard]] float exp_above(float x);
+
 class PruneBlock {
  public:
   PruneBlock(const PruneJob& job, const BlockPlace& place, PruneScratch& scratch);
@@ -106,14 +109,15 @@ class PruneBlock {
   void logits(const KeyRange& keys);
   void sift(const KeyRange& keys);
   void raise_references();
-  void make_room(std::size_t lane);
-  [[nodiscard]] float slack_of(std::size_t lane, const TileBounds& bounds) const noexcept;
+  // Of lane i:
+  void make_room(std::size_t i);
+  [[nodiscard]] float slack_of(std::size_t i, const TileBounds& bounds) const noexcept;
   [[nodiscard]] double exact_logit(std::size_t lane, std::size_t key);
-  bool take_mass(std::size_t lane);
+  bool take_mass(std::size_t i);
   void fetch(std::size_t key) const;
-  bool take_top(std::size_t lane);
-  void take_all(std::size_t lane);
-  void weigh(std::size_t lane);
+  bool take_top(std::size_t i);
+  void take_all(std::size_t i);
+  void weigh(std::size_t i);
   [[nodiscard]] std::size_t kv_head() const noexcept { return job_.plan.dims.kv_head(place_.head); }
 
   const PruneJob& job_;

@@ -125,7 +125,7 @@ class Measuring {
 
   ApproxResult measure(const approx::Choice& choice, double exact_seconds) {
     ApproxResult result{.choice = choice, .seconds = 0, .speed_up = 0, .cost = {}, .error = {}, .divergence = {}};
-    result.seconds = fastest_of(p_.request.repeat, [&] { compute(choice); });
+    result.seconds = fastest_of(p_.request.repeat, [&] { compute(choice, &result.promise); });
     result.speed_up = exact_seconds / result.seconds;
     result.cost = choice.method->cost(plan_, choice.setting, p_.means());
     result.error = approx::output_error(exact_, output_, rows_, plan_.dims.value_dim);
@@ -174,9 +174,9 @@ class Measuring {
     walk(std::span<engine::Observer<T>* const>(observers));
   }
 
-  void compute(const approx::Choice& choice) {
+  void compute(const approx::Choice& choice, std::optional<approx::Promise>* promise) {
     write(plan_, operands_, output_, [&](auto observers) {
-      choice.method->run(approx::Job<T>{plan_, operands_, observers, execution_, plan_, operands_}, choice.setting);
+      choice.method->run(approx::Job<T>{plan_, operands_, observers, execution_, plan_, operands_, promise}, choice.setting);
     });
   }
 

@@ -36,9 +36,10 @@ struct ApproxResult {
   double speed_up = 0;
   approx::Cost cost;
   approx::OutputError error;
-  std::array<std::size_t, 3> worst_row = {};  ///< batch entry, head, query
-  std::optional<double> divergence;           ///< of weights, in nats; none where weights have no meaning
-  bool meets_target = true;                   ///< with --target-error
+  std::array<std::size_t, 3> worst_row = {};    ///< batch entry, head, query
+  std::optional<double> divergence;             ///< of weights, in nats; none where weights have no meaning
+  bool meets_target = true;                     ///< with --target-error
+  std::optional<approx::Promise> promise = {};  ///< of methods that have one
 };
 
 struct LeftOut {

@@ -3,6 +3,7 @@
 #include "request/estimate.hpp"
 #include "request/report_parts.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -30,6 +31,11 @@ Json result_json(const ApproxResult& r, const ApproxTable& t) {
                {"worst_row", r.worst_row},
                {"weight_divergence", r.divergence ? finite(*r.divergence) : Json(nullptr)}};
   if (t.target_error) json["meets_target"] = r.meets_target;
+  if (r.promise)
+    json["certain"] = {{"largest_dropped_mass", r.promise->largest_dropped},
+                       {"mean_dropped_mass", r.promise->mean_dropped},
+                       {"largest_error", finite(r.promise->largest_error)},
+                       {"kept_keys", r.promise->kept}};
   return json;
 }
 
@@ -52,6 +58,14 @@ std::string approx_text(const ApproxTable& t) {
                         short_number(r.error.relative), short_number(r.error.largest), short_number(r.error.worst_row),
                         r.divergence ? short_number(*r.divergence) : "-", r.meets_target ? "" : "  misses the target");
   }
+  for (const ApproxResult& r : t.results) {
+    if (!r.promise) continue;
+    text += fmt::format(
+        "\n{} keeps {} keys of a query; none loses more than {} of its weights (mean {}), no output is off by more than {}",
+        r.choice.text(), number(r.promise->kept), number(r.promise->largest_dropped), number(r.promise->mean_dropped),
+        number(r.promise->largest_error));
+  }
+  if (std::ranges::any_of(t.results, [](const ApproxResult& r) { return r.promise.has_value(); })) text += "\n";
   for (const LeftOut& left : t.left_out) text += fmt::format("\n{} is left out: {}", left.method, left.reason);
   return text + (t.left_out.empty() ? "" : "\n");
 }

@@ -1,0 +1,224 @@
+// What a pruned walk takes of a block's candidates, and what becomes of it.
+#include "engine/prune_block.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attn::engine {
+
+using kernels::kLanes;
+
+namespace {
+
+/// 16 chains, so that the sum is the same on every machine and none of them waits for itself.
+float product(const float* a, const float* b, std::size_t dim) {
+  constexpr std::size_t chains = 16;
+  float sum[chains] = {};
+  std::size_t d = 0;
+  for (; d + chains <= dim; d += chains)
+    for (std::size_t c = 0; c < chains; ++c) sum[c] += a[d + c] * b[d + c];
+  for (std::size_t c = 0; d < dim; ++d, ++c) sum[c] += a[d] * b[d];
+  for (std::size_t width = chains / 2; width > 0; width /= 2)
+    for (std::size_t c = 0; c < width; ++c) sum[c] += sum[c + width];
+  return sum[0];
+}
+
+bool has_larger_logit(const Taken& a, const Taken& b) { return a.logit != b.logit ? a.logit > b.logit : a.key < b.key; }
+
+}  // namespace
+
+double PruneBlock::exact_logit(std::size_t lane, std::size_t key) {
+  const Plan& plan = job_.plan;
+  const RowSource<float>& keys = job_.operands.key;
+  const float* row = keys.is_direct() ? keys.direct().row(place_.batch, kv_head(), key)
+                                      : keys.rows(place_.batch, kv_head(), key, 1, scratch_.key.data()).data;
+  const float* query = scratch_.query_rows.get() + lane * plan.dims.head_dim;
+  double logit = static_cast<double>(product(query, row, plan.dims.head_dim)) * plan.factor;
+  if (plan.options.softcap != 0) logit = plan.options.softcap * std::tanh(logit / plan.options.softcap);
+  if (plan.has_bias()) logit += plan.bias(place_.batch, place_.head_of(lane), place_.query_of(lane), key);
+  return logit;
+}
+
+/// Takes candidates bin by bin, each a quarter of a nat of upper bounds, until the bound on all others is small enough.
+bool PruneBlock::take_mass(std::size_t i) {
+  PruneLane& lane = scratch_.lanes[i];
+  constexpr std::size_t bins = 128;
+  constexpr float in_nat = 4;
+  double mass[bins + 1] = {};
+  const PruneLanes& side = scratch_.side;
+  const std::vector<Candidate>& candidates = scratch_.candidates[i];
+  const float reference = side.reference[i];
+  const float top = reference + side.margin[i];
+  const auto bin_of = [&](float upper) {
+    return static_cast<std::size_t>(std::min(std::max((top - upper) * in_nat, 0.0F), static_cast<float>(bins - 1)));
+  };
+  for (std::size_t n = 0; n < side.count[i]; ++n)
+    mass[bin_of(candidates[n].upper)] += static_cast<double>(exp_above(candidates[n].upper - reference));
+  // mass[b] becomes the bound on what the bins from b on and all that is no candidate hold.
+  mass[bins] = side.dropped[i];
+  for (std::size_t b = bins; b-- > 0;) mass[b] = (mass[b] + mass[b + 1]) * (1 + 0x1p-40);
+  const double low = std::exp(-static_cast<double>(side.slack[i])) * (1 - 0x1p-30);
+  const double allowed = (1 - job_.rule.mass) / job_.rule.mass;
+  const double likely =
+      mass[0] * std::exp(-static_cast<double>(side.margin[i]));  // most upper bounds are about the margin above their logits
+  std::size_t done = 0;
+  double sum = 0;
+  for (std::size_t wanted = 1; done < bins && !(mass[done] <= allowed * sum * low); wanted = done + 1) {
+    while (done == 0 && wanted < bins && mass[wanted] > allowed * likely * 0.9) ++wanted;
+    const std::size_t before = lane.taken.size();
+    for (std::size_t n = 0; n < side.count[i]; ++n) {
+      const std::size_t bin = bin_of(candidates[n].upper);
+      if (bin < done || bin >= wanted) continue;
+      fetch(candidates[n].key);
+      lane.taken.push_back({candidates[n].key, 0, 0});
+    }
+    for (std::size_t n = before; n < lane.taken.size(); ++n) {
+      Taken& taken = lane.taken[n];
+      taken.logit = exact_logit(i, taken.key);
+      sum += taken.weight = std::exp(taken.logit - static_cast<double>(reference));
+    }
+    done = wanted;
+  }
+  lane.mass_lost = mass[done] == 0 ? 0 : mass[done] / (sum * low + mass[done]) * (1 + 0x1p-40);
+  return lane_range_[i].empty() || mass[done] <= allowed * sum * low;
+}
+
+/// Asks for a key's row and its value's, which lie anywhere.
+void PruneBlock::fetch(std::size_t key) const {
+  for (const RowSource<float>* source : {&job_.operands.key, &job_.operands.value}) {
+    if (!source->is_direct()) continue;
+    const float* row = source->direct().row(place_.batch, kv_head(), key);
+    for (std::size_t d = 0; d < source->dim(); d += 16) __builtin_prefetch(row + d);
+  }
+}
+
+bool PruneBlock::take_top(std::size_t i) {
+  PruneLane& lane = scratch_.lanes[i];
+  PruneLanes& side = scratch_.side;
+  make_room(i);
+  if (lane.is_full) return false;
+  const auto reference = static_cast<double>(side.reference[i]);
+  const double slack = std::exp(static_cast<double>(side.slack[i])) * (1 + 0x1p-30);
+  for (std::size_t n = 0; n < side.count[i]; ++n) {
+    const std::uint32_t key = scratch_.candidates[i][n].key;
+    const double logit = exact_logit(i, key);
+    lane.taken.push_back({key, logit, std::exp(logit - reference)});
+  }
+  double rest = side.dropped[i];
+  if (lane.taken.size() > job_.rule.keys) {
+    const auto end = lane.taken.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys);
+    std::nth_element(lane.taken.begin(), end, lane.taken.end(), has_larger_logit);
+    for (auto at = end; at != lane.taken.end(); ++at) rest += at->weight * slack;
+    lane.taken.erase(end, lane.taken.end());
+  }
+  double sum = 0;
+  for (const Taken& taken : lane.taken) sum += taken.weight / slack;
+  lane.mass_lost = rest == 0 ? 0 : rest / (sum * (1 - 0x1p-30) + rest) * (1 + 0x1p-30);
+  return lane_range_[i].empty() || sum > 0;
+}
+
+void PruneBlock::take_all(std::size_t i) {
+  PruneLane& lane = scratch_.lanes[i];
+  lane.taken.clear();
+  double highest = -std::numeric_limits<double>::infinity();
+  for (std::size_t j = lane_range_[i].begin; j < lane_range_[i].end; ++j) {
+    if (job_.plan.may_hide() && !job_.plan.visible(place_.batch, place_.head_of(i), place_.query_of(i), j)) continue;
+    const double logit = exact_logit(i, j);
+    lane.taken.push_back({static_cast<std::uint32_t>(j), logit, 0});
+    highest = std::max(highest, logit);
+  }
+  double sums[2] = {0, 0};
+  const std::size_t most = job_.rule.keys == 0 ? lane.taken.size() : std::min(job_.rule.keys, lane.taken.size());
+  const auto end = lane.taken.begin() + static_cast<std::ptrdiff_t>(most);
+  if (end != lane.taken.end()) std::nth_element(lane.taken.begin(), end, lane.taken.end(), has_larger_logit);
+  for (auto at = lane.taken.begin(); at != lane.taken.end(); ++at) {
+    const bool is_hidden = at->logit == -std::numeric_limits<double>::infinity();
+    sums[at < end ? 0 : 1] += at->weight = is_hidden ? 0 : std::exp(at->logit - highest);
+  }
+  lane.taken.erase(end, lane.taken.end());
+  lane.mass_lost = sums[1] == 0 ? 0
+                                : std::min(1.0, sums[1] / (sums[0] + sums[1]) *
+                                                    std::exp(2 * static_cast<double>(scratch_.side.slack[i])) * (1 + 0x1p-30));
+}
+
+/// Exponentials over their sum, and the values they weigh.
+void PruneBlock::weigh(std::size_t i) {
+  PruneLane& lane = scratch_.lanes[i];
+  const std::size_t dim = job_.plan.dims.value_dim;
+  float* const out = scratch_.output.data() + i * dim;
+  std::fill_n(out, dim, 0.0F);
+  double sum = 0;
+  for (const Taken& taken : lane.taken) sum += taken.weight;
+  if (sum == 0) lane.taken.clear();  // as for the exact engine: no key is left
+  const RowSource<float>& values = job_.operands.value;
+  for (Taken& taken : lane.taken) {
+    taken.weight /= sum;
+    const auto weight = static_cast<float>(taken.weight);
+    const float* value = values.is_direct() ? values.direct().row(place_.batch, kv_head(), taken.key)
+                                            : values.rows(place_.batch, kv_head(), taken.key, 1, scratch_.value.data()).data;
+    for (std::size_t f = 0; f < dim; ++f) out[f] += weight * value[f];
+  }
+}
+
+void PruneBlock::hand_out(std::span<Observer<float>* const> observers, bool weights) const {
+  const Dims& d = job_.plan.dims;
+  if (weights) {
+    scratch_.weights.assign(d.kv_len, 0.0F);
+    for (std::size_t i = 0; i < place_.lanes(); ++i) {
+      for (const Taken& taken : scratch_.lanes[i].taken) scratch_.weights[taken.key] = static_cast<float>(taken.weight);
+      const Tile<float> tile{.batch = place_.batch,
+                             .head = place_.head_of(i),
+                             .query = place_.query_of(i),
+                             .queries = 1,
+                             .key = 0,
+                             .keys = d.kv_len,
+                             .data = scratch_.weights.data(),
+                             .query_step = d.kv_len,
+                             .key_step = 1};
+      for (Observer<float>* observer : observers)
+        if (observer->needs().weights) observer->weights(tile);
+      for (const Taken& taken : scratch_.lanes[i].taken) scratch_.weights[taken.key] = 0;
+    }
+  }
+  for (std::size_t part = 0; part < place_.heads; ++part) {
+    const std::size_t first = part * place_.queries;
+    std::uint8_t is_empty[kLanes] = {};
+    for (std::size_t i = 0; i < place_.queries; ++i) is_empty[i] = scratch_.lanes[first + i].taken.empty() ? 1 : 0;
+    const RowBlock<float> block{.batch = place_.batch,
+                                .head = place_.head + part,
+                                .query = place_.first,
+                                .queries = place_.queries,
+                                .output = scratch_.output.data() + first * d.value_dim,
+                                .is_empty = is_empty};
+    for (Observer<float>* observer : observers) observer->rows(block);
+  }
+}
+
+void PruneBlock::report(PruneReport& report) const {
+  for (std::size_t i = 0; i < place_.lanes(); ++i) {
+    const PruneLane& lane = scratch_.lanes[i];
+    const std::size_t seen = lane_range_[i].end - lane_range_[i].begin;
+    if (seen == 0) continue;
+    ++report.rows;
+    report.visible += seen;
+    report.kept += lane.taken.size();
+    report.exact_rows += lane.taken.size() == seen ? 1U : 0U;
+    report.largest_dropped = std::max(report.largest_dropped, lane.mass_lost);
+    report.mean_dropped += lane.mass_lost;
+    if (lane.mass_lost > 0)
+      report.largest_error =
+          std::max(report.largest_error, 2 * lane.mass_lost * job_.bounds.largest_value(place_.batch, kv_head()) * (1 + 0x1p-40));
+  }
+}
+
+void PruneBlock::report_exact(PruneReport& report) const {
+  for (std::size_t i = 0; i < place_.lanes(); ++i) {
+    const std::size_t seen = lane_range_[i].end - lane_range_[i].begin;
+    report.rows += seen == 0 ? 0U : 1U;
+    report.exact_rows += seen == 0 ? 0U : 1U;
+    report.visible += seen;
+    report.kept += seen;
+  }
+}
+
+}  // namespace attn::engine
