@@ -62,8 +62,8 @@ std::string approx_text(const ApproxTable& t) {
     if (!r.promise) continue;
     text += fmt::format(
         "\n{} keeps {} keys of a query; none loses more than {} of its weights (mean {}), no output is off by more than {}",
-        r.choice.text(), number(r.promise->kept), number(r.promise->largest_dropped), number(r.promise->mean_dropped),
-        number(r.promise->largest_error));
+        r.choice.text(), short_number(r.promise->kept), short_number(r.promise->largest_dropped),
+        short_number(r.promise->mean_dropped), short_number(r.promise->largest_error));
   }
   if (std::ranges::any_of(t.results, [](const ApproxResult& r) { return r.promise.has_value(); })) text += "\n";
   for (const LeftOut& left : t.left_out) text += fmt::format("\n{} is left out: {}", left.method, left.reason);
