@@ -38,7 +38,7 @@ void* load_module() {
 
 }  // namespace
 
-std::unique_ptr<sweep::Transport> join_cluster() {
+std::unique_ptr<Transport> join_cluster() {
   if (!was_started_with_others()) return nullptr;
   void* module = load_module();
   if (module == nullptr) {
@@ -46,14 +46,32 @@ std::unique_ptr<sweep::Transport> join_cluster() {
     throw Error(Status::usage,
                 fmt::format("this attn cannot speak to the other processes of this job: {}",
                             reason == nullptr ? "it was built without MPI" : reason),
-                "build it where libopenmpi-dev is installed, or give each process its part: --shard i/n");
+                "build it where libopenmpi-dev is installed; attn sweep can give each process its part without MPI: --shard i/n");
   }
-  using Make = sweep::Transport* (*)();
+  using Make = Transport* (*)();
   const auto make = reinterpret_cast<Make>(::dlsym(module, "attn_make_transport"));
   if (make == nullptr) throw Error(Status::defect, "attn_mpi.so is not the module that it should be");
-  std::unique_ptr<sweep::Transport> transport(make());
+  std::unique_ptr<Transport> transport(make());
   if (transport->size() > 1) return transport;
   return nullptr;
+}
+
+Status run_with_others(Console& console, const std::function<void(const request::RunContext&)>& body) {
+  const std::unique_ptr<Transport> transport = join_cluster();
+  const bool leads = transport == nullptr || transport->rank() == 0;
+  if (!leads) console.configure(true, false);
+  try {
+    return run_in_context(console, [&](const request::RunContext& context) {
+      request::RunContext own = context;
+      own.transport = transport.get();
+      if (!leads) own.progress = {};
+      body(own);
+    });
+  } catch (const Error&) {
+    // Rank 0 throws the same and says it.
+    if (leads) throw;
+    return Status::ok;
+  }
 }
 
 }  // namespace attn::cli

@@ -1,14 +1,19 @@
 // The other processes of a job that was started by mpirun or srun.
 #pragma once
 
-#include "sweep/transport.hpp"
+#include "base/transport.hpp"
+#include "cli/run_context.hpp"
 
+#include <functional>
 #include <memory>
 
 namespace attn::cli {
 
 /// Messages to the others, or null when this process was started alone. Throws Error(usage) when there are others and this attn
 /// was built without MPI: each would do all the work.
-[[nodiscard]] std::unique_ptr<sweep::Transport> join_cluster();
+[[nodiscard]] std::unique_ptr<Transport> join_cluster();
+
+/// run_in_context() for a run that all processes share, if there are others: only rank 0 speaks, and ends with the status.
+Status run_with_others(Console& console, const std::function<void(const request::RunContext&)>& body);
 
 }  // namespace attn::cli

@@ -1,8 +1,8 @@
 // attn run and its presets: flags in, one run, files out.
 #include "request/run.hpp"
 
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
-#include "cli/run_context.hpp"
 
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ constexpr const char* kDescription =
 
 Status execute(RunRequest& request, Console& console) {
   tell_surroundings(console, request.watch.plot);
-  return run_in_context(console, [&](const request::RunContext& context) { request::run(request, context); });
+  return run_with_others(console, [&](const request::RunContext& context) { request::run(request, context); });
 }
 
 /// A command that is `attn run` with a score decided.

@@ -80,7 +80,7 @@ Status execute(const SweepRequest& request, const std::vector<std::string>& word
     sweep::write_summary(request.summary);
     return Status::ok;
   }
-  const std::unique_ptr<sweep::Transport> transport = join_cluster();
+  const std::unique_ptr<Transport> transport = join_cluster();
   const bool leads = transport == nullptr || transport->rank() == 0;
   sweep::Outcome outcome;
   SweepProgress progress(console);

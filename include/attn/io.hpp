@@ -4,6 +4,7 @@
 #include <attn/array.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -120,6 +121,15 @@ class Outputs {
   /// output, and when binary data would go to a terminal; Error(io) when the file cannot be created there.
   [[nodiscard]] std::byte* add(const FileName& name, std::string_view default_name, DType type, const Shape& shape,
                                const WriteOptions& options);
+
+  /// A file that other processes fill, too, before commit() names it: its temporary name, and where its elements begin.
+  struct Shared {
+    std::string path;
+    std::uint64_t offset = 0;
+  };
+  /// Declares an array in an NPY file like add(), zero-filled and without memory. Nothing for other formats and for streams.
+  [[nodiscard]] std::optional<Shared> add_shared(const FileName& name, DType type, const Shape& shape,
+                                                 const WriteOptions& options);
 
   /// Below this size, a call of the system is more work than what it saves.
   static constexpr std::size_t long_piece = 4096;

@@ -70,8 +70,13 @@ template <class T, class D>
 void PairWriter<T, D>::rows(const RowBlock<T>& block) {
   if (what_ != What::weights || plan_.options.empty_rows != Policy::nan) return;
   for (std::size_t i = 0; i < block.queries; ++i) {
-    if (block.is_empty[i] != 0)
-      std::fill_n(row(block.batch, block.head, block.query + i), plan_.dims.kv_len, std::numeric_limits<D>::quiet_NaN());
+    if (block.is_empty[i] == 0) continue;
+    D* to = row(block.batch, block.head, block.query + i);
+    const std::vector<D> nothing(plan_.dims.kv_len, std::numeric_limits<D>::quiet_NaN());
+    if (put_)
+      put_(to, nothing);
+    else
+      std::ranges::copy(nothing, to);
   }
 }
 

@@ -125,45 +125,50 @@ KeyRange joined(KeyRange a, KeyRange b) {
   return {std::min(a.begin, b.begin), std::max(a.end, b.end)};
 }
 
+/// Blocks of queries that a map is made for; null: all.
+using Wanted = const std::vector<bool>*;
+
 /// Runs body(batch, head, first query, queries) for all that differs; a small mask is not worth waking threads for.
 template <class Body>
-void for_each_block(const Layer& layer, std::size_t entries, const Execution& execution, const Body& body) {
+void for_each_block(const Layer& layer, std::size_t entries, const Execution& execution, Wanted wanted, const Body& body) {
   constexpr std::size_t worth_a_thread = std::size_t{1} << 18;
   Execution quiet = execution;
   quiet.progress = {};
   if (entries < worth_a_thread) quiet.threads = 1;
   const Dims d = layer.distinct();
   const std::size_t in_head = (d.q_len + kBlock - 1) / kBlock;
+  const bool is_for_all = wanted == nullptr || in_head != wanted->size();
   for_each_task(d.batch * d.heads * in_head, quiet, [&](std::size_t task) {
     const std::size_t row = task / in_head;
     const std::size_t first = task % in_head * kBlock;
-    body(row / d.heads, row % d.heads, first, std::min(kBlock, d.q_len - first));
+    if (is_for_all || (*wanted)[task % in_head]) body(row / d.heads, row % d.heads, first, std::min(kBlock, d.q_len - first));
   });
 }
 
-Layer mask_layer(const Plan& plan, const MaskPart& part, const Execution& execution) {
+Layer mask_layer(const Plan& plan, const MaskPart& part, const Execution& execution, Wanted wanted) {
   Layer layer(plan.dims, part.stride[0] == 0, part.stride[1] == 0, part.stride[2] == 0);
   const Dims distinct = layer.distinct();
-  for_each_block(layer, part.array.size(), execution, [&](std::size_t b, std::size_t h, std::size_t first, std::size_t queries) {
-    // Every pair of the plan that these entries are for.
-    const std::size_t plan_first = part.stride[2] == 0 ? 0 : first;
-    const std::size_t plan_queries = part.stride[2] == 0 ? plan.dims.q_len : queries;
-    KeyRange keys;
-    for (std::size_t batch = b; batch < (distinct.batch == plan.dims.batch ? b + 1 : plan.dims.batch); ++batch)
-      keys = joined(keys, plan.range(batch, plan_first, plan_queries));
-    std::vector<std::uint8_t> flags(layer.tiles(), 0);
-    // Keys that the mask does not have are hidden.
-    for (std::size_t key = std::max(keys.begin, part.key_count); key < keys.end; key = (key / kTile + 1) * kTile)
-      flags[key / kTile] |= kSomeChanged;
-    // All that is in range may lie behind the mask's last key.
-    const KeyRange there{keys.begin, std::min(keys.end, part.key_count)};
-    if (!there.empty()) read_rows(part, b, h, first, queries, there, flags);
-    for (std::size_t tile = 0; tile < flags.size(); ++tile) {
-      const bool visible = (flags[tile] & kSomeVisible) != 0;
-      const bool changed = (flags[tile] & kSomeChanged) != 0;
-      layer.set(b, h, first / kBlock, tile, !visible ? Cover::hidden : changed ? Cover::mixed : Cover::open);
-    }
-  });
+  for_each_block(layer, part.array.size(), execution, wanted,
+                 [&](std::size_t b, std::size_t h, std::size_t first, std::size_t queries) {
+                   // Every pair of the plan that these entries are for.
+                   const std::size_t plan_first = part.stride[2] == 0 ? 0 : first;
+                   const std::size_t plan_queries = part.stride[2] == 0 ? plan.dims.q_len : queries;
+                   KeyRange keys;
+                   for (std::size_t batch = b; batch < (distinct.batch == plan.dims.batch ? b + 1 : plan.dims.batch); ++batch)
+                     keys = joined(keys, plan.range(batch, plan_first, plan_queries));
+                   std::vector<std::uint8_t> flags(layer.tiles(), 0);
+                   // Keys that the mask does not have are hidden.
+                   for (std::size_t key = std::max(keys.begin, part.key_count); key < keys.end; key = (key / kTile + 1) * kTile)
+                     flags[key / kTile] |= kSomeChanged;
+                   // All that is in range may lie behind the mask's last key.
+                   const KeyRange there{keys.begin, std::min(keys.end, part.key_count)};
+                   if (!there.empty()) read_rows(part, b, h, first, queries, there, flags);
+                   for (std::size_t tile = 0; tile < flags.size(); ++tile) {
+                     const bool visible = (flags[tile] & kSomeVisible) != 0;
+                     const bool changed = (flags[tile] & kSomeChanged) != 0;
+                     layer.set(b, h, first / kBlock, tile, !visible ? Cover::hidden : changed ? Cover::mixed : Cover::open);
+                   }
+                 });
   return layer;
 }
 
@@ -189,7 +194,7 @@ Cover cover_of(const Ids& query, const Ids& key) {
   return one ? Cover::open : Cover::mixed;
 }
 
-Layer segment_layer(const Plan& plan, const Execution& execution) {
+Layer segment_layer(const Plan& plan, const Execution& execution, Wanted wanted) {
   const Segments& s = plan.segments;
   const Dims& d = plan.dims;
   Layer layer(d, s.query_stride == 0 && s.key_stride == 0, true, false);
@@ -199,7 +204,7 @@ Layer segment_layer(const Plan& plan, const Execution& execution) {
     for (std::size_t tile = 0; tile < layer.tiles(); ++tile)
       key_ids.emplace_back(keys.subspan(tile * kTile, std::min(kTile, d.kv_len - tile * kTile)));
   }
-  for_each_block(layer, key_ids.size() * d.q_len, execution,
+  for_each_block(layer, key_ids.size() * d.q_len, execution, wanted,
                  [&](std::size_t b, std::size_t h, std::size_t first, std::size_t queries) {
                    const Ids own({s.query.data() + b * s.query_stride + first, queries});
                    for (std::size_t tile = 0; tile < layer.tiles(); ++tile)
@@ -209,13 +214,13 @@ Layer segment_layer(const Plan& plan, const Execution& execution) {
 }
 
 /// The gap between global keys and a window.
-Layer gap_layer(const Plan& plan, const Execution& execution) {
+Layer gap_layer(const Plan& plan, const Execution& execution, Wanted wanted) {
   const auto all_alike = [](const auto& numbers) {
     return std::ranges::adjacent_find(numbers, std::ranges::not_equal_to{}) == numbers.end();
   };
   const bool same_everywhere = all_alike(plan.query_offset) && all_alike(plan.key_length);
   Layer layer(plan.dims, same_everywhere, true, false);
-  for_each_block(layer, plan.dims.q_len * layer.tiles(), execution,
+  for_each_block(layer, plan.dims.q_len * layer.tiles(), execution, wanted,
                  [&](std::size_t b, std::size_t h, std::size_t first, std::size_t queries) {
                    // The gaps of the block's queries begin together; what none of them has and what all of them have.
                    KeyRange any;
@@ -278,10 +283,10 @@ Cover Layer::cover(std::size_t batch, std::size_t head, std::size_t query, std::
   return all;
 }
 
-BlockMap::BlockMap(const Plan& plan, const Execution& execution) : knows_(true) {
-  for (const MaskPart& part : plan.masks) layers_.push_back(mask_layer(plan, part, execution));
-  if (!plan.segments.empty()) layers_.push_back(segment_layer(plan, execution));
-  if (plan.has_gap()) layers_.push_back(gap_layer(plan, execution));
+BlockMap::BlockMap(const Plan& plan, const Execution& execution, const std::vector<bool>* wanted) : knows_(true) {
+  for (const MaskPart& part : plan.masks) layers_.push_back(mask_layer(plan, part, execution, wanted));
+  if (!plan.segments.empty()) layers_.push_back(segment_layer(plan, execution, wanted));
+  if (plan.has_gap()) layers_.push_back(gap_layer(plan, execution, wanted));
 }
 
 Cover BlockMap::cover(std::size_t batch, std::size_t head, std::size_t heads, std::size_t query, std::size_t queries,

@@ -27,8 +27,9 @@ class BlockMap {
   /// Knows nothing: all covers are `mixed`.
   BlockMap() = default;
   /// Reads each mask at most once, only inside range(), and a tile no further than to the row that settles it; on as many
-  /// threads as asked for. Throws Error(interrupted) when cancelled.
-  BlockMap(const Plan& plan, const Execution& execution);
+  /// threads as asked for. With `wanted` masks are read only for blocks of kLanes queries that it holds true for; the covers of
+  /// others are `mixed`. Throws Error(interrupted) when cancelled.
+  BlockMap(const Plan& plan, const Execution& execution, const std::vector<bool>* wanted = nullptr);
 
   /// The cover of queries [query, query + queries) of heads [head, head + heads) against `keys`. Exact for one block of one head
   /// and one tile of one mask, else `mixed` in doubt.

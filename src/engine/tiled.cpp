@@ -8,14 +8,14 @@
 
 namespace attn::engine {
 
-namespace {
-
 template <class T>
 const kernels::KernelTable<T>& kernels_for(const std::string& isa) {
   const std::string name = selected_isa(isa);
   const auto tables = kernels::available<T>();
   return **std::find_if(tables.begin(), tables.end(), [&](const auto* table) { return table->isa == name; });
 }
+
+namespace {
 
 template <class T>
 void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, const Execution& execution) {
@@ -64,6 +64,8 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   if (needs.columns) walk_columns(job, blocks, pool, execution);
 }
 
+template const kernels::KernelTable<float>& kernels_for<float>(const std::string&);
+template const kernels::KernelTable<double>& kernels_for<double>(const std::string&);
 template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&,
                                const Products<float>*);
 template void run_tiled<double>(const Plan&, const Operands<double>&, std::span<Observer<double>* const>, const Execution&,

@@ -29,11 +29,12 @@ struct TiledJob {
   const kernels::KernelTable<T>& kernels;
   RowSums<T>* row_sums = nullptr;         ///< where blocks save theirs, if they are to come back
   const Products<T>* products = nullptr;  ///< what computes the products, if not the kernels
+  bool is_ring = false;                   ///< all blocks of a head take one span of keys after the other
 
   /// The logits of each block stay from the pass for its sums to that for its weights. Rows of keys that must be made are made
-  /// for many blocks at a time, and those do not fit.
+  /// for many blocks at a time, and those do not fit; as little do those of a ring.
   [[nodiscard]] bool keeps_logits() const noexcept {
-    return needs.weights && operands.key.is_direct() && logits_fit(plan.dims, sizeof(T));
+    return !is_ring && needs.weights && operands.key.is_direct() && logits_fit(plan.dims, sizeof(T));
   }
   /// A pass for the log-sum-exp, or the first of two softmaxes, comes before the output's.
   [[nodiscard]] bool has_statistics() const noexcept {

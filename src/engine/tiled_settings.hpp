@@ -6,8 +6,13 @@
 
 #include <algorithm>
 #include <numbers>
+#include <string>
 
 namespace attn::engine {
+
+/// The kernels for `isa`, or for the best target when it is empty. Throws as selected_isa() does.
+template <class T>
+[[nodiscard]] const kernels::KernelTable<T>& kernels_for(const std::string& isa);
 
 template <class T>
 struct TiledSettings {

@@ -32,6 +32,14 @@ KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_h
 }
 
 template <class T>
+void add_span(const TiledJob<T>& job, TiledWalk<T>& walk, TiledBlock<T>& block, TiledScratch<T>& scratch) {
+  if (!job.settings.is_online() || block.is_untouched()) return walk.sums(block.touch());
+  block.clear(scratch.part);
+  walk.sums(scratch.part);
+  block.join(scratch.part);
+}
+
+template <class T>
 void TiledStrip<T>::add(const BlockPlace& place) {
   const std::size_t i = blocks_.size();
   auto& memory = scratch_.blocks;
@@ -84,18 +92,16 @@ void TiledStrip<T>::run() {
 template <class T>
 void TiledStrip<T>::sums() {
   const std::size_t length = span_length(job_.plan.dims, sizeof(T));
-  for_each_span(length, job_.needs.output, false, [this](TiledWalk<T>& walk, TiledBlock<T>& block) {
-    if (!job_.settings.is_online() || block.is_untouched()) return walk.sums(block.touch());
-    block.clear(scratch_.part);
-    walk.sums(scratch_.part);
-    block.join(scratch_.part);
-  });
+  for_each_span(length, job_.needs.output, false,
+                [this](TiledWalk<T>& walk, TiledBlock<T>& block) { add_span(job_, walk, block, scratch_); });
 }
 
 template KeySpan<float> load_span(const TiledJob<float>&, std::size_t, std::size_t, const KeyRange&, bool, bool,
                                   TiledScratch<float>&);
 template KeySpan<double> load_span(const TiledJob<double>&, std::size_t, std::size_t, const KeyRange&, bool, bool,
                                    TiledScratch<double>&);
+template void add_span(const TiledJob<float>&, TiledWalk<float>&, TiledBlock<float>&, TiledScratch<float>&);
+template void add_span(const TiledJob<double>&, TiledWalk<double>&, TiledBlock<double>&, TiledScratch<double>&);
 template class TiledStrip<float>;
 template class TiledStrip<double>;
 

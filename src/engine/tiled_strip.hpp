@@ -16,6 +16,10 @@ template <class T>
 [[nodiscard]] KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_head, const KeyRange& keys,
                                    bool with_values, bool several, TiledScratch<T>& scratch);
 
+/// The sums of a block grow by the walk's span: alone first, where they are joined to what came before.
+template <class T>
+void add_span(const TiledJob<T>& job, TiledWalk<T>& walk, TiledBlock<T>& block, TiledScratch<T>& scratch);
+
 /// Does all that the observers ask for, for a few blocks of one key/value head. Each span of keys is made once and read by all of
 /// them while it is in the cache.
 template <class T>

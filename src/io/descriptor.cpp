@@ -57,4 +57,16 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::string& labe
   }
 }
 
+void write_all_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, const std::string& label) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written >= 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+      offset += static_cast<std::uint64_t>(written);
+    } else if (errno != EINTR) {
+      throw Error(Status::io, {label}, fmt::format("could not be written: {}", system_message(errno)));
+    }
+  }
+}
+
 }  // namespace attn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
@@ -39,5 +40,7 @@ class Descriptor {
 
 /// Writes all of `bytes`. Throws Error(io), located at `label`, when that fails.
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& label);
+/// The same at `offset` of a file, from several threads if need be.
+void write_all_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, const std::string& label);
 
 }  // namespace attn

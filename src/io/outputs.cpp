@@ -144,11 +144,12 @@ struct Outputs::Impl {
 
   const std::string& scratch_folder(const Target& target) const { return target.stream ? temporary_folder : target.folder; }
 
-  OutputFile& create(Target target, std::optional<Format> binary, std::uint64_t expected_bytes) {
+  OutputFile& create(Target target, std::optional<Format> binary, std::uint64_t expected_bytes,
+                     StagedFile::Naming naming = StagedFile::Naming::where_needed) {
     OutputFile file;
     file.binary = binary;
     if (!target.stream) {
-      file.staged = std::make_unique<StagedFile>(target);
+      file.staged = std::make_unique<StagedFile>(target, naming);
     } else if (binary) {
       file.staged = std::make_unique<StagedFile>(temporary_folder, expected_bytes, target.label);
     }
@@ -204,6 +205,21 @@ std::byte* Outputs::add(const FileName& name, std::string_view default_name, DTy
           : impl_->create(std::move(target), format, known ? npy_header(type, shape).size() + bytes : StagedFile::unknown_size);
   const std::string array_name = file_name.selector.empty() ? std::string(default_name) : file_name.selector;
   return file.builder->add(array_name, type, shape, options.deflate);
+}
+
+std::optional<Outputs::Shared> Outputs::add_shared(const FileName& name, DType type, const Shape& shape,
+                                                   const WriteOptions& options) {
+  const auto [file_name, format] = destination(name, options);
+  Target target = resolve_target(file_name.path);
+  if (format != Format::npy || target.stream) return std::nullopt;
+  if (impl_->find(target) != nullptr) Impl::throw_twice(target);
+  const std::string header = npy_header(type, shape);
+  const std::size_t item = item_size(type);
+  OutputFile& file = impl_->create(std::move(target), Format::npy, StagedFile::unknown_size, StagedFile::Naming::always);
+  file.builder = nullptr;
+  file.staged->resize(header.size() + element_count(shape, item) * item);
+  file.staged->write_at(0, header);
+  return Shared{.path = file.staged->temporary_path(), .offset = header.size()};
 }
 
 void Outputs::put(void* at, std::span<const std::byte> bytes) {

@@ -130,25 +130,13 @@ bool StagedFile::put(const std::byte* at, std::span<const std::byte> bytes) cons
   const auto mapping = std::ranges::find_if(
       mappings_, [&](const Mapping& m) { return in_order(m.address, at) && in_order(at + bytes.size(), m.address + m.size); });
   if (mapping == mappings_.end()) return false;
-  write_all_at(mapping->offset + static_cast<std::uint64_t>(at - mapping->address), bytes);
+  write_all_at(fd_.get(), mapping->offset + static_cast<std::uint64_t>(at - mapping->address), bytes, label_);
   return true;
 }
 
 void StagedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-  write_all_at(offset, bytes);
+  write_all_at(fd_.get(), offset, bytes, label_);
   size_ = std::max(size_, offset + bytes.size());
-}
-
-void StagedFile::write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written >= 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-      offset += static_cast<std::uint64_t>(written);
-    } else if (errno != EINTR) {
-      fail(errno, "could not be written");
-    }
-  }
 }
 
 void StagedFile::finish() {

@@ -30,6 +30,8 @@ class StagedFile {
   ~StagedFile();
 
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+  /// Where other processes find it until it is published; for a file with Naming::always.
+  [[nodiscard]] std::string temporary_path() const { return folder_ + "/" + name_; }
   /// Makes the file `size` bytes long, with zeros behind what was there, and reserves their space on disk. Throws Error(io) when
   /// there is not enough.
   void resize(std::uint64_t size);
@@ -57,7 +59,6 @@ class StagedFile {
   [[nodiscard]] std::string target_path() const { return folder_ + "/" + base_; }
   void create_named();
   void link_temporary_name();
-  void write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
   [[noreturn]] void fail(int error_number, std::string_view what) const;
 
   struct Mapping {

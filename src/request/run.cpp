@@ -4,9 +4,11 @@
 #include "analysis/writers.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
+#include "request/announce.hpp"
 #include "request/estimate.hpp"
 #include "request/output_memory.hpp"
 #include "request/report.hpp"
+#include "request/ring_run.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_method.hpp"
 #include "request/run_outputs.hpp"
@@ -16,47 +18,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 namespace attn::request {
 
 namespace {
-
-void announce_zero_vectors(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
-  if (findings.zero_queries + findings.zero_keys == 0) return;
-  reporter.warn(fmt::format("zero vectors have no cosine: {} queries and {} keys count as {} (--zero-vectors)",
-                            findings.zero_queries, findings.zero_keys,
-                            request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
-}
-
-/// Looks for the input's NaN only when one came out: a NaN that no mask hides always does. `is_explained`: a NaN that was asked
-/// for, as the cosine of a zero vector, has been announced.
-void announce_nan(bool nan_came_out, bool is_explained, const engine::Plan& plan, const RunInputs& inputs,
-                  const RunRequest& request, Reporter& reporter) {
-  const bool looks_anyway = plan.options.combine == Combine::rows;  // they show a value's NaN nowhere the watch looks
-  if (!nan_came_out && !looks_anyway) return;
-  const std::string found = first_visible_nan(inputs, plan);
-  if (!found.empty() && request.nan == NanPolicy::error)
-    throw Error(Status::data, found + ": a NaN that no mask hides (--nan error)");
-  if (!found.empty()) reporter.warn(found + ": a NaN that no mask hides; what it reaches is NaN");
-  if (found.empty() && nan_came_out && !is_explained)
-    reporter.warn("the result holds NaN, though no input does: infinities made it");
-}
-
-template <class T>
-void announce_empty(const analysis::EmptyRows<T>& empty, const engine::Plan& plan, Reporter& reporter) {
-  if (empty.count() == 0) return;
-  const std::uint64_t first = empty.first();
-  const std::uint64_t query = first % plan.dims.q_len;
-  const std::uint64_t head = first / plan.dims.q_len % plan.dims.heads;
-  const std::uint64_t batch = first / plan.dims.q_len / plan.dims.heads;
-  const std::string message = fmt::format("{} of {} queries have no key left; the first is query {} of head {}, batch entry {}",
-                                          empty.count(), plan.dims.batch * plan.dims.heads * plan.dims.q_len, query, head, batch);
-  if (plan.options.empty_rows == Policy::error) throw Error(Status::data, message + " (--empty-rows error)");
-  reporter.warn(
-      fmt::format("{}: their output is {} (--empty-rows)", message, plan.options.empty_rows == Policy::nan ? "NaN" : "zero"));
-}
 
 /// The request with everything decided that "auto" left open.
 RunRecord resolve(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, const RunContext& context) {
@@ -126,7 +95,7 @@ void attend(const RunRecord& record, const RunInputs& inputs, const RunContext& 
   watched.finish(context.reporter);
   const bool asked_for_nan = plan.options.zero_vectors == Policy::nan && findings.zero_queries + findings.zero_keys > 0;
   announce_nan(nan.seen() || watched.saw_nan(), asked_for_nan, plan, inputs, record.request, context.reporter);
-  announce_empty(empty, plan, context.reporter);
+  announce_empty(empty.count(), empty.first(), plan, context.reporter);
   if (context.guest != nullptr && outputs.output() != nullptr) {
     const auto planned = std::ranges::find(record.outputs, "output", &OutputPlan::role);
     context.guest->output(Array(dtype_of<D>, planned->shape, nullptr, reinterpret_cast<const std::byte*>(outputs.output())));
@@ -147,25 +116,41 @@ void attend_as_decided(const RunRecord& record, const RunInputs& inputs, const R
 
 }  // namespace
 
-void publish(const ReadFiles& inputs, const RunContext& context, Outputs& files) {
+void verify_all_unchanged(const ReadFiles& inputs) {
   for (const auto& [role, loaded] : inputs) verify_unchanged(loaded);
+}
+
+void publish(const ReadFiles& inputs, const RunContext& context, Outputs& files) {
+  verify_all_unchanged(inputs);
   if (context.cancelled != nullptr && context.cancelled->load()) throw Error(Status::interrupted, "interrupted");
   if (context.writing) context.writing();
   files.commit();
 }
 
-void run(const RunRequest& request, const RunContext& context) {
-  Stopwatch total;
+namespace {
+
+/// A run before it computes anything.
+struct Planned {
+  RunInputs inputs;
+  engine::Plan plan;
+  RunRecord record;
+};
+
+std::unique_ptr<Planned> plan_run(const RunRequest& request, const RunContext& context) {
   Stopwatch watch;
   check_watch(request.watch);
-  const RunInputs inputs = read_inputs(request, context.reporter, context.shared);
+  auto planned = std::make_unique<Planned>();
+  planned->inputs = read_inputs(request, context.reporter, context.shared);
+  const RunInputs& inputs = planned->inputs;
   const double read_seconds = watch.lap();
   const bool is_reference = request.engine == EngineChoice::reference;
-  const engine::Plan plan = engine::make_plan(inputs.inputs, inputs.options, is_reference ? DType::f64 : inputs.compute);
-  RunRecord record = resolve(request, inputs, plan, context);
+  const DType computed_in = is_reference ? DType::f64 : inputs.compute;
+  planned->plan = engine::make_plan(inputs.inputs, inputs.options, computed_in);
+  const engine::Plan& plan = planned->plan;
+  planned->record = resolve(request, inputs, plan, context);
+  RunRecord& record = planned->record;
   record.seconds.read = read_seconds;
   record.outputs = plan_outputs(record.request, inputs, plan, inputs.compute);
-  const DType computed_in = is_reference ? DType::f64 : inputs.compute;
   const std::uint64_t output_bytes = bytes_in_memory(record.outputs, plan, computed_in, !is_reference);
   const engine::Needs needs = needs_of(record.outputs, record.request);
   record.estimate = estimate(plan, inputs, computed_in, !is_reference, record.request.threads, output_bytes, needs);
@@ -175,30 +160,71 @@ void run(const RunRequest& request, const RunContext& context) {
     record.estimate.working_bytes += cost.bytes;
     record.estimate.flops = cost.flops;
   }
+  return planned;
+}
+
+/// Says what a dry run would do. Throws Error(memory) for more than is allowed.
+void check_plan(const RunRecord& record, std::size_t ranks, const RunContext& context) {
+  const RunRequest& request = record.request;
   if (request.dry_run) {
-    const double seconds = expected_seconds(plan, record.estimate.flops, computed_in, !is_reference, record.request.threads);
+    const bool is_reference = request.engine == EngineChoice::reference;
+    const DType computed_in = is_reference ? DType::f64 : record.inputs->compute;
+    const double seconds = expected_seconds(*record.plan, record.estimate.flops, computed_in, !is_reference, request.threads) /
+                           static_cast<double>(ranks);
     if (context.guest != nullptr)
       context.guest->planned(record.estimate.total_bytes(), seconds);
     else
       context.print(plan_text(record, seconds));
+    if (ranks > 1) context.print(fmt::format("shared by {} ranks: these bytes are those of one\n", ranks));
   }
   require_memory(
-      record.estimate, request.max_memory, "this run needs",
+      record.estimate, request.max_memory, ranks > 1 ? "each rank of this run needs" : "this run needs",
       "to need less: leave out --weights and --scores, attend from fewer queries at a time, or compute in --dtype f32");
-  if (request.dry_run) return;
+}
 
+}  // namespace
+
+void run(const RunRequest& request, const RunContext& context) {
+  Stopwatch total;
+  std::optional<Ranks> ranks;
+  if (context.transport != nullptr) ranks.emplace(*context.transport, context.cancelled);
+  const auto together = [&](const std::function<void()>& part) { ranks ? ranks->together(part) : part(); };
+  const bool leads = !ranks || ranks->leads();
+  std::unique_ptr<Planned> planned;
+  together([&] {
+    if (ranks) check_for_ranks(request);
+    planned = plan_run(request, context);
+  });
+  RunRecord& record = planned->record;
+  together([&] {
+    if (ranks) share_plan(*ranks, record);
+    if (leads) check_plan(record, ranks ? static_cast<std::size_t>(ranks->size()) : 1, context);
+  });
+  if (request.dry_run) return;
+  Stopwatch watch;
   // Both are opened before the work starts, so that a missing folder is said now.
   Outputs files(context.temporary_folder);
   Outputs report;
-  if (!request.report.empty())
-    report.add_text(FileName::parse_output(request.report),
-                    [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
-  attend_as_decided(record, inputs, context, files, report);
+  std::optional<RankOutputs> shared;
+  if (ranks) shared.emplace(*ranks, files);
+  together([&] {
+    if (!request.report.empty() && leads)
+      report.add_text(FileName::parse_output(request.report),
+                      [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
+  });
+  if (ranks)
+    attend_over_ranks(*ranks, record, context, files, *shared, report);
+  else
+    attend_as_decided(record, planned->inputs, context, files, report);
   record.seconds.attend = watch.lap();
-  publish(inputs.files, context, files);
-  record.seconds.write = watch.lap();
-  record.seconds.total = total.lap();
-  report.commit();
+  // No file changes its name before all ranks have found their inputs as they were.
+  if (ranks) ranks->together([&] { verify_all_unchanged(planned->inputs.files); });
+  together([&] {
+    publish(planned->inputs.files, context, files);
+    record.seconds.write = watch.lap();
+    record.seconds.total = total.lap();
+    report.commit();
+  });
 }
 
 }  // namespace attn::request

@@ -1,6 +1,7 @@
 // One run from files to files: read, plan, attend, write, report.
 #pragma once
 
+#include "base/transport.hpp"
 #include "request/run_guest.hpp"
 #include "request/run_request.hpp"
 #include "request/shared_inputs.hpp"
@@ -23,13 +24,18 @@ struct RunContext {
   std::string temporary_folder = "/tmp";  ///< for large arrays on their way to standard output
   SharedInputs* shared = nullptr;         ///< what other runs have read or projected already
   RunGuest* guest = nullptr;
+  Transport* transport = nullptr;  ///< to the other processes that share this run; null: this one is alone
 };
 
 /// The end of a command that computes: throws when an input has changed since it was read (Error(io)) or the work was stopped
 /// (Error(interrupted)), and else gives the outputs their names.
 void publish(const ReadFiles& inputs, const RunContext& context, Outputs& files);
 
-/// Throws what reading, planning and writing throw; leaves complete files or none.
+/// Throws when one of the inputs has changed since it was read (Error(io)).
+void verify_all_unchanged(const ReadFiles& inputs);
+
+/// Throws what reading, planning and writing throw; leaves complete files or none. Shared by several processes, each calls this
+/// with the same request; what one of them throws, all throw.
 void run(const RunRequest& request, const RunContext& context);
 
 }  // namespace attn::request

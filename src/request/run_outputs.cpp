@@ -135,8 +135,9 @@ std::vector<OutputPlan> plan_outputs(const RunRequest& request, const RunInputs&
 
 template <class T, class D>
 RunOutputs<T, D>::RunOutputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan,
-                             const engine::Operands<T>& operands, const std::vector<OutputPlan>& planned, Outputs& files)
-    : request_(request), inputs_(inputs), plan_(plan), operands_(operands), files_(files) {
+                             const engine::Operands<T>& operands, const std::vector<OutputPlan>& planned, Outputs& files,
+                             RankOutputs* ranks)
+    : request_(request), inputs_(inputs), plan_(plan), operands_(operands), files_(files), ranks_(ranks) {
   for (const OutputPlan& p : planned) {
     if (p.role == "output")
       add_output(p);
@@ -180,8 +181,19 @@ D* RunOutputs<T, D>::add_file(const OutputPlan& p, bool columns_are_keys) {
     else if (!options.row_names.empty())
       options.column_names = p.role == "lse" ? std::vector<std::string>{"lse"} : numbered(width);
   }
-  void* memory = files_.add(name, p.role, p.dtype, shape, options);
+  void* memory = ranks_ != nullptr ? ranks_->add(name, p.role, p.dtype, shape, options, rows_of(p))
+                                   : files_.add(name, p.role, p.dtype, shape, options);
   return static_cast<D*>(memory);
+}
+
+template <class T, class D>
+OutputRows RunOutputs<T, D>::rows_of(const OutputPlan& p) const {
+  const engine::Dims& d = plan_.dims;
+  if (p.role == "output") return {.strides = output_strides(inputs_, d), .width = d.value_dim};
+  const std::size_t width = p.role == "lse" ? 1 : d.kv_len;
+  return {.strides = {.batch = d.heads * d.q_len * width, .head = d.q_len * width, .query = width},
+          .width = width,
+          .is_put = p.role != "lse"};
 }
 
 template <class T, class D>
@@ -247,7 +259,9 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
 
 template <class T, class D>
 analysis::Put<D> RunOutputs<T, D>::put() {
-  return [this](D* to, std::span<const D> numbers) { files_.put(to, std::as_bytes(numbers)); };
+  return [this](D* to, std::span<const D> numbers) {
+    ranks_ != nullptr ? ranks_->put(to, std::as_bytes(numbers)) : files_.put(to, std::as_bytes(numbers));
+  };
 }
 
 template <class T, class D>

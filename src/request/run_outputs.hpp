@@ -6,6 +6,7 @@
 #include "engine/operands.hpp"
 #include "engine/plan.hpp"
 #include "request/output_plan.hpp"
+#include "request/rank_outputs.hpp"
 #include "request/run_inputs.hpp"
 #include "request/run_request.hpp"
 
@@ -40,12 +41,13 @@ void check_ids(const std::vector<std::string>& ids, std::size_t length, const ch
 [[nodiscard]] std::byte* add_rows(const OutputPlan& planned, const WritingSettings& writing, const std::vector<std::string>& ids,
                                   std::vector<std::string> columns, Outputs& files);
 
-/// Opens the planned files and makes the observers that fill them. T is the type the engine computes in, D the type written.
+/// Opens the planned files, or this rank's part of them, and makes the observers that fill them. T is the type the engine
+/// computes in, D the type written.
 template <class T, class D>
 class RunOutputs {
  public:
   RunOutputs(const RunRequest& request, const RunInputs& inputs, const engine::Plan& plan, const engine::Operands<T>& operands,
-             const std::vector<OutputPlan>& planned, Outputs& files);
+             const std::vector<OutputPlan>& planned, Outputs& files, RankOutputs* ranks = nullptr);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
   /// What is left to do when the engine has finished: the output projection.
@@ -59,6 +61,7 @@ class RunOutputs {
   void add_long_weights(const OutputPlan& planned);
   void add_present(const OutputPlan& planned);
   [[nodiscard]] D* add_file(const OutputPlan& planned, bool columns_are_keys);
+  [[nodiscard]] OutputRows rows_of(const OutputPlan& planned) const;
   [[nodiscard]] analysis::Put<D> put();
 
   const RunRequest& request_;
@@ -66,6 +69,7 @@ class RunOutputs {
   const engine::Plan& plan_;
   const engine::Operands<T>& operands_;
   Outputs& files_;
+  RankOutputs* ranks_;
   std::vector<std::unique_ptr<engine::Observer<T>>> observers_;
   Array heads_output_;             ///< with an output projection: what goes into it, [batch * q_len, heads * value_dim] of T
   D* projected_output_ = nullptr;  ///< and where it goes

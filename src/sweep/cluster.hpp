@@ -3,7 +3,7 @@
 
 #include "sweep/crew.hpp"
 #include "sweep/dispatch.hpp"
-#include "sweep/transport.hpp"
+#include "base/transport.hpp"
 
 #include <atomic>
 #include <cstddef>

@@ -5,7 +5,7 @@
 #include "request/option.hpp"
 #include "sweep/dispatch.hpp"
 #include "sweep/spec.hpp"
-#include "sweep/transport.hpp"
+#include "base/transport.hpp"
 
 #include <atomic>
 #include <cstddef>

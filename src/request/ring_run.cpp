@@ -1,0 +1,212 @@
+// A run that several processes share.
+#include "request/ring_run.hpp"
+
+#include "analysis/writers.hpp"
+#include "engine/prepare.hpp"
+#include "engine/ring.hpp"
+#include "request/announce.hpp"
+#include "request/rank_outputs.hpp"
+#include "request/row_relay.hpp"
+#include "request/watch_outputs.hpp"
+#include "request/watch_plan.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace attn::request {
+
+namespace {
+
+constexpr const char* kAlone = "run it without mpirun, on one machine";
+
+/// Kinds of deliveries, beside the parts of outputs.
+constexpr char kRows = 'r';
+constexpr char kNan = 'n';
+
+/// What tells whether two ranks are about to do the same.
+std::string digest_of(const RunRecord& record) {
+  const engine::Dims& d = record.plan->dims;
+  std::string text = fmt::format("{} {} {} {} {} {} {} {} {}", ATTN_VERSION, d.batch, d.heads, d.kv_heads, d.q_len, d.kv_len,
+                                 d.head_dim, d.value_dim, static_cast<int>(record.inputs->compute));
+  for (const Row<RunRequest>& row : run_table())
+    if (row.option.name != "threads" && row.option.name != "isa") text += fmt::format("\n{}", to_text(row.get(record.request)));
+  for (const auto& [role, loaded] : record.inputs->files)
+    text += fmt::format("\n{} {} {} bytes", role, loaded.name.text(), loaded.array.bytes());
+  return text;
+}
+
+/// Of arrays that are mapped a rank touches its part.
+std::uint64_t bytes_of_others(const RunRecord& record, std::uint64_t ranks) {
+  std::uint64_t bytes = 0;
+  std::vector<const std::byte*> seen;
+  for (const auto& [role, loaded] : record.inputs->files) {
+    const bool is_shared = role == "query" || role == "key" || role == "value" || role.starts_with("past");
+    if (!is_shared || loaded.mapped == nullptr || std::ranges::find(seen, loaded.array.data()) != seen.end()) continue;
+    seen.push_back(loaded.array.data());
+    bytes += loaded.array.bytes() - loaded.array.bytes() / ranks;
+  }
+  return bytes;
+}
+
+/// What the processes of a run have between the walk and its end.
+template <class T>
+class RingRun {
+ public:
+  RingRun(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared)
+      : ranks_(ranks), record_(record), plan_(*record.plan), context_(context), files_(files), shared_(shared) {}
+
+  /// The part of every rank.
+  void walk(const Outputs& report);
+  /// What is left when all have walked.
+  void finish();
+
+ private:
+  [[nodiscard]] bool writes(const char* role) const {
+    return std::ranges::find(record_.outputs, role, &OutputPlan::role) != record_.outputs.end();
+  }
+  void watch();
+  void deliver();
+
+  Ranks& ranks_;
+  const RunRecord& record_;
+  const engine::Plan& plan_;
+  const RunContext& context_;
+  Outputs& files_;
+  RankOutputs& shared_;
+  engine::Findings findings_;
+  engine::Operands<T> operands_;
+  std::unique_ptr<RunOutputs<T, T>> outputs_;
+  std::unique_ptr<WatchOutputs<T>> watched_;       ///< on rank 0
+  std::unique_ptr<analysis::EmptyRows<T>> empty_;  ///< on rank 0
+  std::unique_ptr<RowRelay<T>> relay_;             ///< on the others
+  std::unique_ptr<analysis::NanWatch<T>> nan_;
+  std::vector<engine::Observer<T>*> gathering_;  ///< observers that learn of the rows of all ranks
+};
+
+/// Rank 0 has the observers that make tables; the others keep for it what they ask for.
+template <class T>
+void RingRun<T>::watch() {
+  const RunInputs& inputs = *record_.inputs;
+  if (!ranks_.leads()) {
+    relay_ = std::make_unique<RowRelay<T>>(needs_of(record_.request.watch));
+    gathering_ = {relay_.get()};
+    return;
+  }
+  const WatchText text{
+      .dims = plan_.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .source = {}, .is_single = inputs.compute == DType::f32};
+  watched_ = std::make_unique<WatchOutputs<T>>(record_.request.watch, plan_, operands_.value, text, files_);
+  empty_ = std::make_unique<analysis::EmptyRows<T>>(plan_);
+  gathering_ = watched_->observers();
+  gathering_.push_back(empty_.get());
+}
+
+template <class T>
+void RingRun<T>::walk(const Outputs& report) {
+  operands_ = engine::prepare<T>(plan_, record_.inputs->inputs, findings_);
+  if (ranks_.leads()) announce_zero_vectors(findings_, record_.request, context_.reporter);
+  outputs_ =
+      std::make_unique<RunOutputs<T, T>>(record_.request, *record_.inputs, plan_, operands_, record_.outputs, files_, &shared_);
+  watch();
+  files_.require_distinct_from(report);
+  std::vector<engine::Observer<T>*> observers = outputs_->observers();
+  std::ranges::copy(gathering_, std::back_inserter(observers));
+  nan_ = std::make_unique<analysis::NanWatch<T>>(plan_, writes("output"));
+  if (writes("output") || writes("weights") || writes("scores") || writes("lse")) observers.push_back(nan_.get());
+  const engine::Execution execution{.threads = record_.request.threads,
+                                    .isa = record_.request.isa,
+                                    .cancelled = context_.cancelled,
+                                    .progress = context_.progress};
+  engine::run_ring<T>(plan_, operands_, observers, execution, {ranks_.transport(), [this] { ranks_.poll(); }});
+  shared_.finish(engine::ring_share<T>(plan_, ranks_.size()).places(ranks_.rank()));
+  deliver();
+}
+
+template <class T>
+void RingRun<T>::deliver() {
+  if (nan_->seen()) ranks_.deliver(std::string(1, kNan));
+  if (relay_ == nullptr) return;
+  ranks_.deliver(kRows + relay_->bytes());
+}
+
+template <class T>
+void RingRun<T>::finish() {
+  shared_.close();
+  if (!ranks_.leads()) return;
+  bool saw_nan = false;
+  for (const Ranks::Delivery& delivery : ranks_.take_deliveries()) {
+    if (shared_.take(delivery.bytes)) continue;
+    const char kind = delivery.bytes.empty() ? ' ' : delivery.bytes.front();
+    if (kind == kRows)
+      replay<T>(std::string_view(delivery.bytes).substr(1), gathering_);
+    else
+      saw_nan = saw_nan || kind == kNan;
+  }
+  watched_->finish(context_.reporter);
+  const bool asked_for_nan = plan_.options.zero_vectors == Policy::nan && findings_.zero_queries + findings_.zero_keys > 0;
+  announce_nan(saw_nan || watched_->saw_nan(), asked_for_nan, plan_, *record_.inputs, record_.request, context_.reporter);
+  announce_empty(empty_->count(), empty_->first(), plan_, context_.reporter);
+}
+
+template <class T>
+void attend(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,
+            const Outputs& report) {
+  RingRun<T> run(ranks, record, context, files, shared);
+  ranks.together([&] { run.walk(report); });
+  ranks.together([&] { run.finish(); });
+}
+
+}  // namespace
+
+void check_for_ranks(const RunRequest& r) {
+  const auto refuse = [](bool is_asked, const std::string& what) {
+    if (is_asked) throw Error(Status::usage, what + " cannot be shared by several ranks", kAlone);
+  };
+  const engine::Needs watched = needs_of(r.watch);
+  refuse(r.engine == EngineChoice::reference, "the reference engine");
+  refuse(!r.params.empty(), "projections (--params)");
+  refuse(r.attention.combine == Combine::rows, "--combine rows");
+  refuse(!r.present_key.empty() || !r.present_value.empty(), "a cache for the next call (--present-key, --present-value)");
+  refuse(!r.weights.empty() && r.weights_form == WeightsForm::rows, "--weights-form long");
+  refuse(r.watch.by_value_norm, "--by-value-norm");
+  refuse(watched.columns || watched.weights || !r.watch.plot.file.empty(),
+         "what is asked of columns (statistics by column, pattern or summary, strongest queries, pictures)");
+  for (const std::string* file : {&r.input, &r.query, &r.key, &r.value, &r.past_key, &r.past_value, &r.mask, &r.bias,
+                                  &r.query_offset, &r.key_lengths, &r.segments, &r.key_segments, &r.ids, &r.key_ids})
+    refuse(*file == "-", "standard input");
+}
+
+void share_plan(Ranks& ranks, RunRecord& record) {
+  const std::string own = digest_of(record);
+  if (ranks.leads())
+    ranks.say(own);
+  else if (ranks.hear() != own)
+    throw Error(Status::data, "sees other inputs than rank 0, or is another version of attn",
+                "all ranks need the same files under the same names");
+  const auto count = static_cast<std::uint64_t>(ranks.size());
+  const bool is_double = record.inputs->compute == DType::f64;
+  Estimate& e = record.estimate;
+  e.input_bytes -= std::min(e.input_bytes, bytes_of_others(record, count));
+  e.working_bytes +=
+      is_double ? engine::ring_bytes<double>(*record.plan, ranks.size()) : engine::ring_bytes<float>(*record.plan, ranks.size());
+  // Rank 0 has room for all of what is not an NPY file.
+  std::uint64_t parts = 0;
+  for (const OutputPlan& p : record.outputs) {
+    const FileName name = FileName::parse_output(p.file);
+    const bool is_npy = !name.is_standard_stream() && format_of_path(name.path) == Format::npy;
+    if (is_npy && (p.role == "output" || p.role == "lse"))
+      parts += element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
+  }
+  e.output_bytes -= std::min(e.output_bytes, parts - parts / count);
+}
+
+void attend_over_ranks(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,
+                       const Outputs& report) {
+  if (record.inputs->compute == DType::f64)
+    attend<double>(ranks, record, context, files, shared, report);
+  else
+    attend<float>(ranks, record, context, files, shared, report);
+}
+
+}  // namespace attn::request
