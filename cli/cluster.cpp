@@ -3,10 +3,12 @@
 
 #include <attn/error.hpp>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -24,6 +26,13 @@ bool was_started_with_others() {
   return std::string_view(size) != "1";
 }
 
+/// True for the process that speaks for all.
+bool is_first() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+    if (const char* rank = std::getenv(name); rank != nullptr) return std::string_view(rank) == "0";
+  return true;
+}
+
 /// A module of its own: Open MPI would make every other command start 10 ms later. It lies beside the program where that was
 /// built, in lib/attn where it is installed, and is looked for nowhere else.
 void* load_module() {
@@ -37,6 +46,10 @@ void* load_module() {
 }
 
 }  // namespace
+
+void let_first_speak() {
+  if (was_started_with_others() && !is_first()) std::this_thread::sleep_for(std::chrono::seconds(5));
+}
 
 std::unique_ptr<Transport> join_cluster() {
   if (!was_started_with_others()) return nullptr;

@@ -13,6 +13,10 @@ namespace attn::cli {
 /// was built without MPI: each would do all the work.
 [[nodiscard]] std::unique_ptr<Transport> join_cluster();
 
+/// To be called before saying what is wrong with the command line. All processes of a job are mostly started with the same one:
+/// the first says it, ends, and has the others ended meanwhile, which is why they wait here for some seconds.
+void let_first_speak();
+
 /// run_in_context() for a run that all processes share, if there are others: only rank 0 speaks, and ends with the status.
 Status run_with_others(Console& console, const std::function<void(const request::RunContext&)>& body);
 

@@ -1,5 +1,6 @@
 // The program's entry: finds the command, and is the only place that catches and that decides the exit status.
 #include "cli/blas.hpp"
+#include "cli/cluster.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/overview.hpp"
@@ -56,8 +57,9 @@ int main(int argc, char** argv) {
     if (const char* folder = std::getenv(attn::document::kConfinement); folder != nullptr) attn::confine_outputs(folder);
     status = dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, console);
   } catch (const Error& error) {
-    console.error(error);
     status = error.status();
+    if (status == Status::usage) attn::cli::let_first_speak();
+    console.error(error);
   } catch (const std::bad_alloc&) {
     console.error("there is not enough memory");
     status = Status::memory;

@@ -150,8 +150,8 @@ void RingRun<T>::finish() {
 }
 
 template <class T>
-void attend(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,
-            const Outputs& report) {
+void attend_shared(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,
+                   const Outputs& report) {
   RingRun<T> run(ranks, record, context, files, shared);
   ranks.together([&] { run.walk(report); });
   ranks.together([&] { run.finish(); });
@@ -204,9 +204,9 @@ void share_plan(Ranks& ranks, RunRecord& record) {
 void attend_over_ranks(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,
                        const Outputs& report) {
   if (record.inputs->compute == DType::f64)
-    attend<double>(ranks, record, context, files, shared, report);
+    attend_shared<double>(ranks, record, context, files, shared, report);
   else
-    attend<float>(ranks, record, context, files, shared, report);
+    attend_shared<float>(ranks, record, context, files, shared, report);
 }
 
 }  // namespace attn::request

@@ -24,13 +24,13 @@ struct BlockHeader {
 };
 
 template <class V>
-void append(std::string& to, const V* values, std::size_t count) {
+void append_bytes(std::string& to, const V* values, std::size_t count) {
   to.append(reinterpret_cast<const char*>(values), count * sizeof(V));  // NOLINT(*-reinterpret-cast)
 }
 
 /// Takes `count` values from the front of `bytes`.
 template <class V>
-std::vector<V> take(std::string_view& bytes, std::size_t count) {
+std::vector<V> take_values(std::string_view& bytes, std::size_t count) {
   if (bytes.size() / sizeof(V) < count) throw Error(Status::defect, "a rank has sent rows that are cut off");
   std::vector<V> values(count);
   if (count > 0) std::memcpy(values.data(), bytes.data(), count * sizeof(V));
@@ -52,25 +52,25 @@ void RowRelay<T>::rows(const engine::RowBlock<T>& block) {
                            needs_.top > 0 ? block.top_step : 0,
                            (has_sums ? 1U : 0U) + (needs_.facts ? 2U : 0U) + (needs_.top > 0 ? 4U : 0U)};
   const std::scoped_lock lock(mutex_);
-  append(bytes_, &header, 1);
-  append(bytes_, block.is_empty, block.queries);
-  if (has_sums) append(bytes_, block.log_sum_exp, block.queries);
-  if (needs_.facts) append(bytes_, block.facts, block.queries);
+  append_bytes(bytes_, &header, 1);
+  append_bytes(bytes_, block.is_empty, block.queries);
+  if (has_sums) append_bytes(bytes_, block.log_sum_exp, block.queries);
+  if (needs_.facts) append_bytes(bytes_, block.facts, block.queries);
   if (needs_.top == 0) return;
-  append(bytes_, block.top_count, block.queries);
-  append(bytes_, block.top, block.queries * block.top_step);
+  append_bytes(bytes_, block.top_count, block.queries);
+  append_bytes(bytes_, block.top, block.queries * block.top_step);
 }
 
 template <class T>
 void replay(std::string_view bytes, std::span<engine::Observer<T>* const> observers) {
   while (!bytes.empty()) {
-    const BlockHeader header = take<BlockHeader>(bytes, 1).front();
+    const BlockHeader header = take_values<BlockHeader>(bytes, 1).front();
     const auto has = [&](std::size_t part) { return (header.parts & part) != 0 ? header.queries : 0; };
-    const std::vector<std::uint8_t> is_empty = take<std::uint8_t>(bytes, header.queries);
-    const std::vector<double> sums = take<double>(bytes, has(1));
-    const std::vector<RowFacts> facts = take<RowFacts>(bytes, has(2));
-    const std::vector<std::size_t> counts = take<std::size_t>(bytes, has(4));
-    const std::vector<KeyWeight> top = take<KeyWeight>(bytes, has(4) * header.top_step);
+    const std::vector<std::uint8_t> is_empty = take_values<std::uint8_t>(bytes, header.queries);
+    const std::vector<double> sums = take_values<double>(bytes, has(1));
+    const std::vector<RowFacts> facts = take_values<RowFacts>(bytes, has(2));
+    const std::vector<std::size_t> counts = take_values<std::size_t>(bytes, has(4));
+    const std::vector<KeyWeight> top = take_values<KeyWeight>(bytes, has(4) * header.top_step);
     const engine::RowBlock<T> block{.batch = header.batch,
                                     .head = header.head,
                                     .query = header.query,

@@ -1,9 +1,9 @@
 // A sweep over the processes of a cluster: rank 0 has the ledger and hands out runs one by one, to itself too.
 #pragma once
 
+#include "base/transport.hpp"
 #include "sweep/crew.hpp"
 #include "sweep/dispatch.hpp"
-#include "base/transport.hpp"
 
 #include <atomic>
 #include <cstddef>

@@ -1,11 +1,11 @@
 // A sweep from its specification to the ledger: what is missing is run, here on several threads or over the ranks of a cluster.
 #pragma once
 
+#include "base/transport.hpp"
 #include "request/common.hpp"
 #include "request/option.hpp"
 #include "sweep/dispatch.hpp"
 #include "sweep/spec.hpp"
-#include "base/transport.hpp"
 
 #include <atomic>
 #include <cstddef>

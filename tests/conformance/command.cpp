@@ -71,12 +71,14 @@ Outcome run_program(const fs::path& directory, const Words& arguments) {
   return outcome;
 }
 
-std::vector<std::string> run_inside(const Words& arguments) {
+std::vector<std::string> run_inside(const Words& arguments, Transport* transport, const std::atomic<bool>* cancelled) {
   request::RunRequest request;
   for (auto word = arguments.begin(); word != arguments.end(); ++word)
     take_option(request::run_table(), request, word, arguments.end());
   Listener listener;
-  request::run(request, {.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = nullptr});
+  request::RunContext context{.reporter = listener, .print = [](std::string_view) {}, .progress = {}, .cancelled = cancelled};
+  context.transport = transport;
+  request::run(request, context);
   return listener.warnings;
 }
 

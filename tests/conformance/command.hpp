@@ -1,9 +1,12 @@
 // Running `attn run`, as a program of its own or inside the test, with the same words.
 #pragma once
 
+#include "base/transport.hpp"
+
 #include <attn/array.hpp>
 #include <attn/error.hpp>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -28,8 +31,10 @@ struct Outcome {
 [[nodiscard]] Outcome run_program(const std::filesystem::path& directory, const Words& arguments);
 
 /// The same for arguments of `attn run`, without a process: the words fill a request by the rows of the option table. Files are
-/// found from the working directory. Returns the warnings; throws what the run throws.
-std::vector<std::string> run_inside(const Words& arguments);
+/// found from the working directory. Returns the warnings; throws what the run throws. `transport` leads to other ranks, if any,
+/// and `cancelled` ends the run.
+std::vector<std::string> run_inside(const Words& arguments, Transport* transport = nullptr,
+                                    const std::atomic<bool>* cancelled = nullptr);
 
 /// The same for arguments of `attn layer`.
 std::vector<std::string> run_layers_inside(const Words& arguments);

@@ -44,25 +44,6 @@ std::size_t lines_of(const std::string& file) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-/// Processes below `parent` whose program is attn.
-std::vector<pid_t> ranks_of(pid_t parent) {
-  std::vector<pid_t> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream file(entry.path() / "stat");
-    std::string line;
-    if (!std::getline(file, line)) continue;
-    const std::size_t close = line.rfind(')');
-    std::istringstream rest(line.substr(close + 2));
-    char state = 0;
-    pid_t above = 0;
-    rest >> state >> above;
-    if (above == parent && line.find("(attn)") != std::string::npos && state != 'Z') found.push_back(std::stoi(name));
-  }
-  return found;
-}
-
 }  // namespace
 
 TEST_CASE("three ranks leave the bytes of one process, and share the work") {

@@ -2,6 +2,9 @@
 #include "sweep/program.hpp"
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -56,6 +59,24 @@ int Running::wait() {
   }
   ended_ = true;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+std::vector<pid_t> ranks_of(pid_t parent) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    if (!std::getline(file, line)) continue;
+    const std::size_t close = line.rfind(')');
+    std::istringstream rest(line.substr(close + 2));
+    char state = 0;
+    pid_t above = 0;
+    rest >> state >> above;
+    if (above == parent && line.find("(attn)") != std::string::npos && state != 'Z') found.push_back(std::stoi(name));
+  }
+  return found;
 }
 
 }  // namespace attn::testing

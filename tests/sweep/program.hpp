@@ -31,4 +31,7 @@ class Running {
   bool ended_ = false;
 };
 
+/// Processes below `parent` whose program is attn.
+[[nodiscard]] std::vector<pid_t> ranks_of(pid_t parent);
+
 }  // namespace attn::testing
