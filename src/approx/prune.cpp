@@ -45,7 +45,7 @@ void run_in_single(const Job<double>& job, const Setting& setting) {
 
 std::string prune_refused(const engine::Plan& plan, const Setting& /*setting*/) { return engine::prune_refusal(plan); }
 
-constexpr engine::Needs kOffers{.output = true, .weights = true};
+constexpr engine::Needs kPruneOffers{.output = true, .weights = true};
 
 /// Ever smaller masses to lose: a half, four fifths of it each time, at last none.
 std::vector<Setting> masses(const engine::Plan& /*plan*/, const Setting& /*given*/) {
@@ -70,7 +70,7 @@ const Method& mass_method() {
                                              .most = 1,
                                              .is_whole = false,
                                              .meaning = "mass of a query's weights that is certainly kept"}},
-                             .offers = kOffers,
+                             .offers = kPruneOffers,
                              .refusal = prune_refused,
                              .cost = prune_cost<mass_rule>,
                              .settings = masses,
@@ -84,7 +84,7 @@ const Method& topk_method() {
       .name = "topk",
       .summary = "the strongest keys of each query, with a bound on what is lost",
       .parameters = {{.name = "KEYS", .fallback = 64, .least = 1, .most = 0x1p32, .meaning = "keys that a query keeps"}},
-      .offers = kOffers,
+      .offers = kPruneOffers,
       .refusal = prune_refused,
       .cost = prune_cost<keys_rule>,
       .settings = [](const engine::Plan& plan,

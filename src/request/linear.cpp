@@ -95,7 +95,7 @@ bool walk(const LinearRecord& record, const engine::RecurrentPlan& plan, const e
 
 /// The flops over the rate of a few tokens of the same widths, timed now.
 template <class D>
-double expected_seconds(const LinearRecord& record) {
+double recurrence_seconds(const LinearRecord& record) {
   const engine::Dims& d = record.plan.dims;
   constexpr std::size_t tokens = 32;
   const std::size_t heads = d.heads / d.kv_heads;
@@ -156,7 +156,7 @@ void compute(const LinearRecord& record, const RunContext& context, Outputs& fil
 std::string plan_text(const LinearRecord& record) {
   const engine::Dims& d = record.plan.dims;
   const RunRequest& r = record.request.run;
-  const double seconds = record.compute == DType::f64 ? expected_seconds<double>(record) : expected_seconds<float>(record);
+  const double seconds = record.compute == DType::f64 ? recurrence_seconds<double>(record) : recurrence_seconds<float>(record);
   std::string text = fmt::format(
       "batch {}  heads {}  kv_heads {}  length {}  head_dim {}  value_dim {}\n"
       "rule {}  scale {}\n"

@@ -166,6 +166,7 @@ void check_for_ranks(const RunRequest& r) {
   const engine::Needs watched = needs_of(r.watch);
   refuse(r.engine == EngineChoice::reference, "the reference engine");
   refuse(!r.params.empty(), "projections (--params)");
+  refuse(!r.approx.empty(), "a cheaper method (--approx)");
   refuse(r.attention.combine == Combine::rows, "--combine rows");
   refuse(!r.present_key.empty() || !r.present_value.empty(), "a cache for the next call (--present-key, --present-value)");
   refuse(!r.weights.empty() && r.weights_form == WeightsForm::rows, "--weights-form long");
