@@ -10,7 +10,7 @@ namespace attn::approx::test {
 
 namespace {
 
-constexpr engine::Needs kWithWeights{.output = true, .weights = true};
+constexpr engine::Needs kMethodNeeds{.output = true, .weights = true};
 
 Case random_case(Random& random, const Dims& dims) {
   Case c = engine::test::make_case(random, dims);
@@ -68,7 +68,7 @@ TEST_CASE("windows with global keys hide what lies between them, on both engines
       return j < c.plan.key_length[b] && (!c.plan.options.causal || key <= p) && (j < globals || std::abs(p - key) <= reach);
     };
     const std::string choice = "window:" + std::to_string(reach) + ":" + std::to_string(globals);
-    const Results<double> found = run_method<double>(c, choice, {}, kWithWeights);
+    const Results<double> found = run_method<double>(c, choice, {}, kMethodNeeds);
     engine::Plan narrow = c.plan;
     narrow.options.window = {.left = reach, .right = reach};
     narrow.global_keys = globals;
@@ -76,7 +76,7 @@ TEST_CASE("windows with global keys hide what lies between them, on both engines
       for (std::size_t i = 0; i < length; i += 1 + length / 40)
         for (std::size_t j = 0; j < length; ++j)
           if (narrow.visible(b, 0, i, j) != sees(b, i, j)) FAIL_CHECK("query " << i << " and key " << j << " of " << b);
-    const Results<double> reference = engine::test::run_case<double>({narrow, c.query, c.key, c.value}, kWithWeights, {}, true);
+    const Results<double> reference = engine::test::run_case<double>({narrow, c.query, c.key, c.value}, kMethodNeeds, {}, true);
     CHECK(farthest(found.output, reference.output) <= 1e-12);
     CHECK(farthest(found.weights, reference.weights) <= 1e-12);
     if (c.plan.slopes.empty()) CHECK(farthest(found.output, kernel_attention(c, softmax_kernel(c), sees)) <= 1e-12);
@@ -105,8 +105,8 @@ TEST_CASE("each method is exact at its largest setting") {
     CHECK(farthest(run_method<double>(c, "pool:" + all).output, exact) <= 1e-12);
     CHECK(farthest(run_method<float>(c, "pool:" + all).output, exact) <= 2e-6);
     CHECK(relative(run_method<double>(c, "nystrom:" + all).output, exact) <= 1e-6);
-    const Results<double> pooled = run_method<double>(c, "pool:" + all, {}, kWithWeights);
-    CHECK(farthest(pooled.weights, engine::test::run_case<double>(c, kWithWeights, {}).weights) <= 1e-12);
+    const Results<double> pooled = run_method<double>(c, "pool:" + all, {}, kMethodNeeds);
+    CHECK(farthest(pooled.weights, engine::test::run_case<double>(c, kMethodNeeds, {}).weights) <= 1e-12);
     CHECK(farthest(pooled.output, exact) <= 1e-12);
   }
 }
