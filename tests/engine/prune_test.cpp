@@ -16,8 +16,8 @@ namespace attn::engine::test {
 
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kQuietNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kPositiveInf = std::numeric_limits<double>::infinity();
 
 struct Pruned {
   Results<float> results;
@@ -243,12 +243,12 @@ TEST_CASE("pruning: flat weights are computed exactly, masked rows are absent, N
   clean.plan.factor = 4;
   clean.plan.key_length = {200};
   Case dirty = clean;
-  for (std::size_t n = 200 * 8; n < dirty.key.size(); ++n) dirty.key[n] = n % 2 == 0 ? kNan : kInf;
-  for (std::size_t n = 200 * 4; n < dirty.value.size(); ++n) dirty.value[n] = kNan;
+  for (std::size_t n = 200 * 8; n < dirty.key.size(); ++n) dirty.key[n] = n % 2 == 0 ? kQuietNan : kPositiveInf;
+  for (std::size_t n = 200 * 4; n < dirty.value.size(); ++n) dirty.value[n] = kQuietNan;
   const Pruned absent = run(dirty, rule);
   for (const float output : absent.results.output) CHECK(std::isfinite(output));
   dirty = clean;
-  dirty.key[17 * 8] = kNan;
+  dirty.key[17 * 8] = kQuietNan;
   CHECK(std::isnan(run(dirty, rule).results.output[0]));
 }
 

@@ -13,14 +13,14 @@ namespace attn::kernels::test {
 
 namespace {
 
-struct Size {
+struct Int8Size {
   std::size_t keys;
   std::size_t lanes;
   std::size_t quads;
 };
 
-const Size kSizes[] = {{1, 1, 1},   {5, 3, 2},   {6, 16, 3},   {7, 17, 1},  {11, 31, 5},
-                       {12, 33, 7}, {95, 63, 2}, {96, 64, 16}, {9, 49, 33}, {10, 8, 128}};
+const Int8Size kInt8Sizes[] = {{1, 1, 1},   {5, 3, 2},   {6, 16, 3},   {7, 17, 1},  {11, 31, 5},
+                               {12, 33, 7}, {95, 63, 2}, {96, 64, 16}, {9, 49, 33}, {10, 8, 128}};
 
 /// Every way of every target of the processor; the first is the portable one.
 std::vector<const Int8Kernels*> all_kernels() {
@@ -51,7 +51,7 @@ struct Aligned {
 }  // namespace
 
 TEST_CASE("integer scores are exact sums times both scales") {
-  for (const Size& size : kSizes) {
+  for (const Int8Size& size : kInt8Sizes) {
     CAPTURE(size.keys);
     CAPTURE(size.lanes);
     CAPTURE(size.quads);
@@ -90,7 +90,7 @@ TEST_CASE("integer scores are exact sums times both scales") {
 }
 
 TEST_CASE("weights become integers with one unit for a lane, and weigh values in exact sums") {
-  for (const Size& size : kSizes) {
+  for (const Int8Size& size : kInt8Sizes) {
     for (std::size_t lead = 0; lead < kQuad; ++lead) {
       CAPTURE(size.keys);
       CAPTURE(size.lanes);
