@@ -67,7 +67,7 @@ struct Plan {
   /// chosen[i] did.
   std::vector<std::size_t> chosen = {};
   std::vector<std::size_t> key_length;  ///< [batch], at most kv_len
-  std::size_t global_keys = 0;           ///< keys below it are seen whatever the window says; causal and lengths still hold
+  std::size_t global_keys = 0;          ///< keys below it are seen whatever the window says; causal and lengths still hold
   std::vector<MaskPart> masks;
   Segments segments;
   std::vector<double> slopes;  ///< [heads] with ALiBi, else empty
