@@ -122,11 +122,11 @@ Location place_in(const FileName& name, std::size_t line, std::size_t column) { 
 std::string_view plain_text(std::string_view text, const FileName& name) {
   refuse_wide_encodings(text, name);
   if (text.starts_with("\xEF\xBB\xBF"sv)) text.remove_prefix(3);
-  for (const Magic& magic : magics)
-    if (text.starts_with(magic.bytes)) {
-      std::string hint(magic.command);
+  for (const Magic& known : magics)
+    if (text.starts_with(known.bytes)) {
+      std::string hint(known.command);
       if (const std::size_t place = hint.find("{}"); place != std::string::npos) hint.replace(place, 2, shell_name(name));
-      refuse(name, magic.what, hint);
+      refuse(name, known.what, hint);
     }
   if (looks_like_safetensors(text))
     refuse(name, "a safetensors file", "give it the extension .safetensors, or read it with --from safetensors");

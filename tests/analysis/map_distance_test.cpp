@@ -25,7 +25,7 @@ namespace {
 using Json = nlohmann::json;
 using Rows = std::vector<double>;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kQuietNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 constexpr std::array<std::pair<const char*, MapMetric>, 4> kMetrics{
@@ -138,12 +138,12 @@ TEST_CASE("rows of zeros and NaN") {
     CHECK(row_distance(metric, zero, row) == of_one[m]);
     CHECK(row_distance(metric, row, zero) == of_one[m]);
     CHECK(row_distance(metric, {}, {}) == 0);
-    for (const double bad : {kNan, kInfinity}) {
+    for (const double bad : {kQuietNan, kInfinity}) {
       CHECK(!std::isfinite(row_distance(metric, Rows{0.5, bad, 0.5}, row)));
       CHECK(!std::isfinite(row_distance(metric, row, Rows{bad, 0.5, 0.5})));
     }
-    CHECK(std::isnan(row_distance(metric, zero, Rows{0, kNan, 1})));
-    CHECK(std::isnan(row_distance(metric, Rows{kNan, 0, 0}, zero)));
+    CHECK(std::isnan(row_distance(metric, zero, Rows{0, kQuietNan, 1})));
+    CHECK(std::isnan(row_distance(metric, Rows{kQuietNan, 0, 0}, zero)));
   }
 }
 
@@ -211,7 +211,7 @@ TEST_CASE("heads that were shuffled are found again, also where a few rows are i
       std::copy_n(a.begin() + static_cast<std::ptrdiff_t>((batch * 5 + h) * plane), plane,
                   b.begin() + static_cast<std::ptrdiff_t>((batch * 5 + order[h]) * plane));
   a[0] = 0;  // kl of this row is infinite with any head
-  b[plane] = kNan;
+  b[plane] = kQuietNan;
   const MapComparison in_order = compared(map_of(shape, a), map_of(shape, b), MapMetric::kl);
   CHECK_FALSE(in_order.is_matched);
   CHECK(in_order.rows.differing >= 50);

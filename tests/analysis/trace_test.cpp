@@ -56,8 +56,8 @@ TEST_CASE("each stage of a trace follows from the one before") {
       CHECK(t.products.at(i, j) == doctest::Approx(product).epsilon(1e-14));
       CHECK(t.raw.at(i, j) == doctest::Approx(product / std::sqrt(2.0) / 0.5).epsilon(1e-14));
       CHECK(t.capped.at(i, j) == doctest::Approx(2 * std::tanh(t.raw.at(i, j) / 2)).epsilon(1e-14));
-      const bool hidden = j > i + 1;
-      if (hidden) {
+      const bool is_hidden = j > i + 1;
+      if (is_hidden) {
         CHECK(t.logits.at(i, j) == -std::numeric_limits<double>::infinity());
         CHECK(t.weights.at(i, j) == 0);
         CHECK(t.bias.at(i, j) == 0);
