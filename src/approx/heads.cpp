@@ -40,9 +40,10 @@ std::vector<double> changes_without(const Job<T>& job, const engine::Execution& 
   engine::run_tiled<T>(plan, sample.operands, observers, quiet);
   std::vector<double> changes(d.heads);
   const auto values = output.template values<T>();
+  const std::size_t in_head = std::max<std::size_t>(count * d.value_dim, 1);
   for (std::size_t n = 0; n < values.size(); ++n) {
     const auto y = static_cast<double>(values[n]);
-    changes[n / (count * d.value_dim) % d.heads] += y * y;
+    changes[n / in_head % d.heads] += y * y;
   }
   return changes;
 }

@@ -1,4 +1,5 @@
 // The picture of approximations: the error of each against its time.
+#include "base/counted.hpp"
 #include "render/scatter.hpp"
 #include "request/approx_request.hpp"
 
@@ -12,9 +13,9 @@ std::string approx_picture(const ApproxTable& t, const std::string& file) {
   const engine::Dims& d = t.dims;
   render::Scatter scatter{
       .title = "Error against time",
-      .remark =
-          fmt::format("batch {}, {} heads, {} queries, {} keys, {} features; {}, {} threads; exact attention takes {:.3g} s",
-                      d.batch, d.heads, d.q_len, d.kv_len, d.head_dim, t.dtype, t.threads, t.exact_seconds),
+      .remark = fmt::format("batch {}, {}, {} queries, {} keys, {} features; {}, {}; exact attention takes {:.3g} s", d.batch,
+                            counted(d.heads, "head", "heads"), d.q_len, d.kv_len, d.head_dim, t.dtype,
+                            counted(t.threads, "thread", "threads"), t.exact_seconds),
       .x_title = "seconds",
       .y_title = "relative error of the output",
       .marks = {}};

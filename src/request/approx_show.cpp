@@ -62,8 +62,8 @@ std::string approx_text(const ApproxTable& t) {
     if (!r.promise) continue;
     text += fmt::format(
         "\n{} keeps {} keys of a query; none loses more than {} of its weights (mean {}), no output is off by more than {}",
-        r.choice.text(), short_number(r.promise->kept), short_number(r.promise->largest_dropped),
-        short_number(r.promise->mean_dropped), short_number(r.promise->largest_error));
+        r.choice.text(), r.promise->kept < 1000 ? short_number(r.promise->kept) : fmt::format("{:.0f}", r.promise->kept),
+        short_number(r.promise->largest_dropped), short_number(r.promise->mean_dropped), short_number(r.promise->largest_error));
   }
   if (std::ranges::any_of(t.results, [](const ApproxResult& r) { return r.promise.has_value(); })) text += "\n";
   for (const LeftOut& left : t.left_out) text += fmt::format("\n{} is left out: {}", left.method, left.reason);
