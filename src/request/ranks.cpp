@@ -2,6 +2,7 @@
 // the part ended for all, 's' what rank 0 says, 'd' a delivery to it. Fields are separated by zero bytes.
 #include "request/ranks.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <thread>
@@ -145,12 +146,8 @@ Ranks::Outcome Ranks::agree(const Outcome& own) {
     return std::exchange(verdict_, {});
   }
   outcomes_[0] = own;
-  wait_for([this] {
-    for (const Outcome& outcome : outcomes_)
-      if (!outcome.has_ended) return false;
-    return true;
-  });
-  const Outcome verdict = judge();
+  wait_for([this] { return std::ranges::all_of(outcomes_, &Outcome::has_ended); });
+  Outcome verdict = judge();
   for (Outcome& outcome : outcomes_) outcome = {};
   tell_all(text_of('v', verdict));
   return verdict;
