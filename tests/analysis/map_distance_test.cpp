@@ -83,7 +83,8 @@ bool each_once(std::vector<std::size_t> assigned, std::size_t columns) {
 }  // namespace
 
 TEST_CASE("distances of rows are SciPy's") {
-  for (const Json& c : fixture().at("rows")) {
+  const Json cases = fixture().at("rows");
+  for (const Json& c : cases) {
     const auto a = c.at("a").get<Rows>();
     const auto b = c.at("b").get<Rows>();
     CAPTURE(a.size());
@@ -148,7 +149,8 @@ TEST_CASE("rows of zeros and NaN") {
 }
 
 TEST_CASE("the best assignment costs what SciPy's does") {
-  for (const Json& c : fixture().at("costs")) {
+  const Json cases = fixture().at("costs");
+  for (const Json& c : cases) {
     const auto columns = c.at("columns").get<std::size_t>();
     const auto cost = c.at("cost").get<Rows>();
     const std::vector<std::size_t> found = best_assignment(c.at("rows").get<std::size_t>(), columns, cost);
@@ -179,7 +181,8 @@ TEST_CASE("the best assignment is the best of all") {
 }
 
 TEST_CASE("heads are matched as SciPy matches them, and their means and transfers are NumPy's") {
-  for (const Json& c : fixture().at("maps")) {
+  const Json cases = fixture().at("maps");
+  for (const Json& c : cases) {
     const Array a = map_of(c.at("a").at("shape").get<Shape>(), c.at("a").at("values").get<Rows>());
     const Array b = map_of(c.at("b").at("shape").get<Shape>(), c.at("b").at("values").get<Rows>());
     for (const auto& [name, metric] : kMetrics) {
