@@ -41,12 +41,12 @@ check_build() {
 
 # tidy_one SOURCE: checks one file, unless neither it nor any header has changed since it was found clean.
 tidy_one() {
-  local source=$1 key output checks=()
+  local source=$1 key output less=()
   # The static analyzer takes a quarter of the time and seldom finds what the other checks and the sanitizers do not.
-  [ -n "${ATTN_ANALYZE:-}" ] || checks=('--checks=-clang-analyzer-*')
-  key=$({ echo "$tidy_rules" "${checks[@]}"; cat "$source"; } | sha256sum | cut -c1-40)
+  [ -n "${ATTN_ANALYZE:-}" ] || less=('--checks=-clang-analyzer-*')
+  key=$({ echo "$tidy_rules" "${less[@]}"; cat "$source"; } | sha256sum | cut -c1-40)
   if [ -e "$memory/tidy/$key" ]; then return 0; fi
-  if ! output=$(clang-tidy-16 --quiet -p build/tidy "${checks[@]}" "$source" 2>&1); then
+  if ! output=$(clang-tidy-16 --quiet -p build/tidy "${less[@]}" "$source" 2>&1); then
     printf '%s\n' "$output"
     return 1
   fi
