@@ -15,6 +15,17 @@
 
 namespace attn::approx {
 
+/// What the tiled engine can hand out, and so each method that is a walk of it.
+inline constexpr engine::Needs kOffersOfTiles{.output = true,
+                                              .log_sum_exp = true,
+                                              .weights = true,
+                                              .raw_scores = true,
+                                              .capped_scores = true,
+                                              .masked_scores = true,
+                                              .facts = true,
+                                              .top = SIZE_MAX,
+                                              .columns = true};
+
 /// The numbers behind a method's name, in the order of its parameters: "window:512:4" is {512, 4}.
 using Setting = std::vector<double>;
 

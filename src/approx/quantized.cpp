@@ -9,17 +9,6 @@ namespace attn::approx {
 
 namespace {
 
-/// All that the tiled engine can hand out: weights are those of the rounded scores.
-constexpr engine::Needs kAll{.output = true,
-                             .log_sum_exp = true,
-                             .weights = true,
-                             .raw_scores = true,
-                             .capped_scores = true,
-                             .masked_scores = true,
-                             .facts = true,
-                             .top = SIZE_MAX,
-                             .columns = true};
-
 /// Bytes besides those of the products themselves.
 std::uint64_t around_products(const engine::Plan& plan, const Means& means) {
   return tiled_bytes(plan, {.type = DType::f32, .threads = means.threads, .copied = {}}) +
@@ -42,7 +31,7 @@ const Method& int8_method() {
       .name = "int8",
       .summary = "queries, keys, values and weights as 8-bit integers",
       .parameters = {},
-      .offers = kAll,
+      .offers = kOffersOfTiles,  // weights are those of the rounded scores
       .refusal = [](const engine::Plan& plan, const Setting&) { return engine::int8_refusal(plan); },
       .cost = int8_cost,
       .settings = [](const engine::Plan&, const Setting& given) { return std::vector<Setting>{given}; },

@@ -38,13 +38,8 @@ class RowCounter : public Observer<T> {
 template <class T>
 Results<T> run_shared(const Case& c, Needs needs, int ranks, std::size_t threads, bool packed) {
   const Dims& d = c.plan.dims;
-  const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim, packed);
-  const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, packed);
-  const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim, packed);
-  Operands<T> operands;
-  operands.query = {q.rows, d.head_dim};
-  operands.key = {k.rows, d.head_dim};
-  operands.value = {v.rows, d.value_dim};
+  const CaseOperands<T> typed(c, packed);
+  const Operands<T>& operands = typed.operands;
   Recorder<T> recorder(d, needs);
   RowCounter<T> counter(d);
   Observer<T>* const observers[] = {&recorder, &counter};

@@ -45,13 +45,8 @@ class NotesRecorder : public Observer<T> {
 template <class T>
 std::unique_ptr<NotesRecorder<T>> notes_of(const Case& c, std::size_t top, const Execution& execution, bool reference = false) {
   const Dims& d = c.plan.dims;
-  const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim, false);
-  const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, false);
-  const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim, false);
-  Operands<T> operands;
-  operands.query = {q.rows, d.head_dim};
-  operands.key = {k.rows, d.head_dim};
-  operands.value = {v.rows, d.value_dim};
+  const CaseOperands<T> typed(c, false);
+  const Operands<T>& operands = typed.operands;
   auto recorder = std::make_unique<NotesRecorder<T>>(d, top);
   Observer<T>* const observers[] = {recorder.get()};
   if constexpr (std::is_same_v<T, double>) {

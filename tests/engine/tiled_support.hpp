@@ -139,6 +139,24 @@ struct Typed {
   Rows<T> rows;
 };
 
+/// A case's query, key and value as T, and the operands that read them.
+template <class T>
+struct CaseOperands {
+  CaseOperands(const Case& c, bool packed)
+      : query(c.query, c.plan.dims.heads, c.plan.dims.q_len, c.plan.dims.head_dim, packed),
+        key(c.key, c.plan.dims.kv_heads, c.plan.dims.kv_len, c.plan.dims.head_dim, packed),
+        value(c.value, c.plan.dims.kv_heads, c.plan.dims.kv_len, c.plan.dims.value_dim, packed) {
+    operands.query = {query.rows, c.plan.dims.head_dim};
+    operands.key = {key.rows, c.plan.dims.head_dim};
+    operands.value = {value.rows, c.plan.dims.value_dim};
+  }
+  CaseOperands(const CaseOperands&) = delete;
+  CaseOperands& operator=(const CaseOperands&) = delete;
+
+  Typed<T> query, key, value;
+  Operands<T> operands;
+};
+
 /// Makes the products of a case's walk, when they are not the kernels'.
 template <class T>
 using MakeProducts = std::function<std::unique_ptr<Products<T>>(const Plan&, const Operands<T>&, const Execution&)>;
@@ -148,13 +166,8 @@ template <class T>
 Results<T> run_case(const Case& c, Needs needs, const Execution& execution, bool reference = false, bool packed = false,
                     const MakeProducts<T>& make_products = {}) {
   const Dims& d = c.plan.dims;
-  const Typed<T> q(c.query, d.heads, d.q_len, d.head_dim, packed);
-  const Typed<T> k(c.key, d.kv_heads, d.kv_len, d.head_dim, packed);
-  const Typed<T> v(c.value, d.kv_heads, d.kv_len, d.value_dim, packed);
-  Operands<T> operands;
-  operands.query = {q.rows, d.head_dim};
-  operands.key = {k.rows, d.head_dim};
-  operands.value = {v.rows, d.value_dim};
+  const CaseOperands<T> typed(c, packed);
+  const Operands<T>& operands = typed.operands;
   Recorder<T> recorder(d, needs);
   Observer<T>* const observers[] = {&recorder};
   if constexpr (std::is_same_v<T, double>) {
