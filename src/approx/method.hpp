@@ -135,6 +135,8 @@ struct Choice {
 [[nodiscard]] const Method& pool_method();
 [[nodiscard]] const Method& heads_method();
 [[nodiscard]] const Method& int8_method();
+[[nodiscard]] const Method& bf16_method();
+[[nodiscard]] const Method& split_method();
 [[nodiscard]] const Method& mass_method();
 [[nodiscard]] const Method& topk_method();
 

@@ -212,8 +212,14 @@ TEST_CASE("threads and vector targets change no bit") {
       CAPTURE(causal);
       const Results<float> one = run_method<float>(c, name);
       CHECK(engine::test::same_bytes(one, run_method<float>(c, name, execution_of(3))));
-      for (const std::string& isa : engine::available_isas())
-        CHECK(engine::test::same_bytes(one, run_method<float>(c, name, execution_of(2, isa))));
+      // Products of bfloat16 have ways of some targets only, which sum in other orders.
+      const bool sums_alike = name != "bf16" && name != "split";
+      for (const std::string& isa : engine::available_isas()) {
+        const Results<float> other = run_method<float>(c, name, execution_of(2, isa));
+        if (sums_alike) CHECK(engine::test::same_bytes(one, other));
+        CHECK(engine::test::same_bytes(other, run_method<float>(c, name, execution_of(3, isa))));
+        CHECK(farthest(one.output, std::vector<double>(other.output.begin(), other.output.end())) <= 2e-3);
+      }
     }
   }
 }
