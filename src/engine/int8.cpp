@@ -57,12 +57,13 @@ std::string int8_refusal(const Plan& plan) {
   return products_refusal(plan);
 }
 
-std::uint64_t int8_bytes(const Dims& d) noexcept {
+std::uint64_t int8_bytes(const Dims& d, bool with_values) noexcept {
   const std::uint64_t heads = d.batch * d.kv_heads;
-  return heads * (d.kv_len * (quads_of(d.head_dim) * kQuad + 3 * sizeof(float)) + quads_of(d.kv_len) * kQuad * d.value_dim);
+  const std::uint64_t values = with_values ? d.kv_len * sizeof(float) + quads_of(d.kv_len) * kQuad * d.value_dim : 0;
+  return heads * (d.kv_len * (quads_of(d.head_dim) * kQuad + 2 * sizeof(float)) + values);
 }
 
-Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution)
+Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, bool with_values)
     : dims_(plan.dims),
       isa_(selected_isa(execution.isa)),
       kernels_(&kernels::int8_kernels(isa_, kernels::has_vnni())),
@@ -74,15 +75,15 @@ Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, co
   keys_.data.resize(heads * dims_.kv_len * keys_.quads * kQuad);
   keys_.scale.resize(heads * dims_.kv_len);
   keys_.offset.resize(heads * dims_.kv_len);
-  values_.resize(heads * value_quads_ * dims_.value_dim * kQuad);
-  value_scale_.resize(heads * dims_.kv_len);
+  values_.resize(with_values ? heads * value_quads_ * dims_.value_dim * kQuad : 0);
+  value_scale_.resize(with_values ? heads * dims_.kv_len : 0);
   const std::size_t pieces = (dims_.kv_len + kRowsAtATime - 1) / kRowsAtATime;
   for_each_task(heads * pieces, execution, [&](std::size_t task) {
     const std::size_t head = task / pieces;
     const std::size_t first = task % pieces * kRowsAtATime;
     const KeyRange keys{first, std::min(first + kRowsAtATime, dims_.kv_len)};
     take_keys(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
-    take_values(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
+    if (with_values) take_values(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
   });
 }
 
@@ -132,15 +133,28 @@ void Int8Products::load_queries(const float* rows, std::size_t stride, std::size
   }
 }
 
+kernels::Int8Rows Int8Products::rows_of(const ProductKeys& keys) const noexcept {
+  const std::size_t first = head_of(keys) * dims_.kv_len + keys.keys.begin;
+  return {.data = keys_.data.data() + first * keys_.quads * kQuad,
+          .quads = keys_.quads,
+          .scale = keys_.scale.data() + first,
+          .offset = keys_.offset.data() + first};
+}
+
+const float* Int8Products::scales(const std::byte* queries) const noexcept {
+  return reinterpret_cast<const float*>(queries + kLanes * keys_.quads * kQuad);
+}
+
 void Int8Products::score(const ProductKeys& keys, const std::byte* queries, std::size_t lanes, float* tile, float* maximum,
                          std::byte* /*scratch*/) const {
-  const std::size_t first = head_of(keys) * dims_.kv_len + keys.keys.begin;
-  const kernels::Int8Rows rows{.data = keys_.data.data() + first * keys_.quads * kQuad,
-                               .quads = keys_.quads,
-                               .scale = keys_.scale.data() + first,
-                               .offset = keys_.offset.data() + first};
-  kernels_->score(rows, keys.keys.end - keys.keys.begin, reinterpret_cast<const std::uint8_t*>(queries),
-                  reinterpret_cast<const float*>(queries + kLanes * keys_.quads * kQuad), lanes, tile, maximum);
+  kernels_->score(rows_of(keys), keys.keys.end - keys.keys.begin, reinterpret_cast<const std::uint8_t*>(queries), scales(queries),
+                  lanes, tile, maximum);
+}
+
+std::size_t Int8Products::score_sift(const ProductKeys& keys, const std::byte* queries, std::size_t lanes,
+                                     const kernels::Sieve& sieve) const {
+  return kernels_->score_sift(rows_of(keys), keys.keys.end - keys.keys.begin, reinterpret_cast<const std::uint8_t*>(queries),
+                              scales(queries), lanes, sieve);
 }
 
 void Int8Products::add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale,

@@ -32,8 +32,8 @@ struct Int8Matrix {
 class Int8Products : public Products<float> {
  public:
   /// Rounds all keys and values, on execution.threads threads: a quarter of their float32 bytes, and 12 for each key. Throws
-  /// Error(usage) for what int8_refusal() says.
-  Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution);
+  /// Error(usage) for what int8_refusal() says. Without values there are only scores.
+  Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, bool with_values = true);
 
   /// The same without the instruction of kernels::has_vnni(), for comparison.
   void avoid_vnni() { kernels_ = &kernels::int8_kernels(isa_, false); }
@@ -45,9 +45,17 @@ class Int8Products : public Products<float> {
              std::byte* scratch) const override;
   void add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale, float* output,
                   std::byte* scratch) const override;
+  /// The scores of a tile, separated as kernels::Int8Kernels::score_sift does; those of sieve.tile by `sift`.
+  [[nodiscard]] std::size_t score_sift(const ProductKeys& keys, const std::byte* queries, std::size_t lanes,
+                                       const kernels::Sieve& sieve) const;
+  [[nodiscard]] std::size_t sift(std::size_t count, std::size_t lanes, const kernels::Sieve& sieve) const {
+    return kernels_->sift(count, lanes, sieve);
+  }
 
  private:
   void take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys);
+  [[nodiscard]] kernels::Int8Rows rows_of(const ProductKeys& keys) const noexcept;
+  [[nodiscard]] const float* scales(const std::byte* queries) const noexcept;
   void take_values(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys);
   [[nodiscard]] std::size_t head_of(const ProductKeys& keys) const noexcept { return keys.batch * dims_.kv_heads + keys.kv_head; }
 
@@ -66,6 +74,6 @@ class Int8Products : public Products<float> {
 [[nodiscard]] std::string int8_refusal(const Plan& plan);
 
 /// Bytes that Int8Products hold for a plan, whatever the threads.
-[[nodiscard]] std::uint64_t int8_bytes(const Dims& dims) noexcept;
+[[nodiscard]] std::uint64_t int8_bytes(const Dims& dims, bool with_values = true) noexcept;
 
 }  // namespace attn::engine

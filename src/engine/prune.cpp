@@ -24,6 +24,14 @@ std::size_t room_for(const Plan& plan, const PruneRule& rule) {
   return std::max({fewest, plan.dims.kv_len / share, times * rule.keys});
 }
 
+/// Candidates for the strongest keys are weeded out early; those for a mass when there is no room for more.
+std::size_t wake_for(const Plan& plan, const PruneRule& rule) {
+  const std::size_t room = room_for(plan, rule);
+  return rule.keys == 0 ? room : std::min(room, 3 * rule.keys + 2 * kernels::kKeys);
+}
+
+std::uint64_t block_bytes(const Dims& d) { return BlockMemory<float>::bytes(d.head_dim, d.value_dim); }
+
 void check_rule(const Plan& plan, const PruneRule& rule) {
   const std::string refusal = prune_refusal(plan);
   if (!refusal.empty()) throw Error(Status::usage, "pruning does not apply: " + refusal);
@@ -115,9 +123,9 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
   const auto tables = kernels::available<float>();
   const kernels::KernelTable<float>& table = **std::ranges::find(tables, isa, [](const auto* t) { return t->isa; });
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return {};
-  const Int8Products products(plan, operands, execution);
+  const Int8Products products(plan, operands, execution, false);
   const KeyBounds bounds(plan, operands, execution);
-  const PruneJob job{plan, operands, products, bounds, rule, table, kernels::int8_kernels(isa, false), room_for(plan, rule)};
+  const PruneJob job{plan, operands, products, bounds, rule, table, room_for(plan, rule), wake_for(plan, rule)};
   const BlockMap map(plan, execution);
   const TiledJob<float> exact{plan, map, operands, observers, needs, TiledSettings<float>(plan), table};
   const Blocks blocks(plan.dims);
@@ -125,21 +133,32 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
   Scratches scratches(job);
   std::vector<PruneReport> reports(blocks.count());
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
-  for_each_task(blocks.count(), execution, [&](std::size_t task) {
-    const std::size_t head = task / blocks.in_kv_head();
-    const BlockPlace place = blocks.place(head / plan.dims.kv_heads, head % plan.dims.kv_heads, task % blocks.in_kv_head());
-    bool is_done = false;
+  // Blocks that are computed exactly after all are so together, so that they read their keys from the cache.
+  const std::size_t length = exact.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, block_bytes(plan.dims));
+  const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
+  for_each_task(plan.dims.batch * plan.dims.kv_heads * in_head, execution, [&](std::size_t task) {
+    const std::size_t head = task / in_head;
+    const std::size_t first = (in_head - 1 - task % in_head) * length;
+    std::vector<BlockPlace> left;
     scratches.lend([&](PruneScratch& scratch) {
-      PruneBlock block(job, place, scratch);
-      is_done = block.run();
-      if (!is_done) return block.report_exact(reports[task]);
-      block.report(reports[task]);
-      block.hand_out(observers, needs.weights);
+      for (std::size_t i = first; i < std::min(first + length, blocks.in_kv_head()); ++i) {
+        between();
+        const BlockPlace place = blocks.place(head / plan.dims.kv_heads, head % plan.dims.kv_heads, i);
+        PruneReport& report = reports[head * blocks.in_kv_head() + i];
+        PruneBlock block(job, place, scratch);
+        if (block.run()) {
+          block.report(report);
+          block.hand_out(observers, needs.weights);
+        } else {
+          block.report_exact(report);
+          left.push_back(place);
+        }
+      }
     });
-    if (is_done) return;
+    if (left.empty()) return;
     pool.lend([&](TiledScratch<float>& scratch) {
       TiledStrip<float> strip(exact, scratch, between);
-      strip.add(place);
+      for (const BlockPlace& place : left) strip.add(place);
       strip.run();
     });
   });
@@ -152,8 +171,8 @@ std::uint64_t pruned_bytes(const Plan& plan, const PruneRule& rule, std::size_t 
   const std::uint64_t lanes = kernels::kLanes;
   const std::uint64_t tiles = (d.kv_len + kernels::kKeys - 1) / kernels::kKeys;
   const std::uint64_t numbers = lanes * (3 * d.head_dim + d.value_dim + 3 * kernels::kKeys + tiles) + d.kv_len;
-  const std::uint64_t candidates = lanes * room_for(plan, rule) * (sizeof(Candidate) + sizeof(Taken));
-  return int8_bytes(d) + KeyBounds::bytes(d) + threads * (numbers * sizeof(float) + candidates);
+  const std::uint64_t candidates = lanes * room_for(plan, rule) * (2 * sizeof(Candidate) + sizeof(Taken));
+  return int8_bytes(d, false) + KeyBounds::bytes(d) + threads * (numbers * sizeof(float) + candidates);
 }
 
 }  // namespace attn::engine

@@ -21,6 +21,7 @@ namespace attn::engine {
 struct PruneRule {
   double mass = 0;       ///< keys are taken until the mass of all others is certainly at most 1 - mass; 1 keeps all
   std::size_t keys = 0;  ///< so many strongest keys, of equal logits those with the lower numbers; 0: the rule is mass
+  bool insist = false;   ///< not even where an exact walk is faster is more kept than the mass asks for; for tests
 };
 
 /// What a walk left out. Queries without visible keys do not count.

@@ -10,6 +10,8 @@ using kernels::kLanes;
 
 namespace {
 
+constexpr std::size_t kAhead = 8;  ///< keys whose rows are asked for before they are needed
+
 /// 16 chains, so that the sum is the same on every machine and none of them waits for itself.
 float product(const float* a, const float* b, std::size_t dim) {
   constexpr std::size_t chains = 16;
@@ -49,11 +51,16 @@ bool PruneBlock::take_mass(std::size_t i) {
   const std::vector<Candidate>& candidates = scratch_.candidates[i];
   const float reference = side.reference[i];
   const float top = reference + side.margin[i];
-  const auto bin_of = [&](float upper) {
-    return static_cast<std::size_t>(std::min(std::max((top - upper) * in_nat, 0.0F), static_cast<float>(bins - 1)));
-  };
-  for (std::size_t n = 0; n < side.count[i]; ++n)
-    mass[bin_of(candidates[n].upper)] += static_cast<double>(exp_above(candidates[n].upper - reference));
+  std::vector<float>& above = scratch_.above;
+  std::vector<std::int32_t>& bin = scratch_.bins;
+  above.resize(side.count[i]);
+  bin.resize(side.count[i]);
+  for (std::size_t n = 0; n < side.count[i]; ++n) {
+    above[n] = exp_above(candidates[n].upper - reference);
+    bin[n] =
+        static_cast<std::int32_t>(std::min(std::max((top - candidates[n].upper) * in_nat, 0.0F), static_cast<float>(bins - 1)));
+  }
+  for (std::size_t n = 0; n < side.count[i]; ++n) mass[static_cast<std::size_t>(bin[n])] += static_cast<double>(above[n]);
   // mass[b] becomes the bound on what the bins from b on and all that is no candidate hold.
   mass[bins] = side.dropped[i];
   for (std::size_t b = bins; b-- > 0;) mass[b] = (mass[b] + mass[b + 1]) * (1 + 0x1p-40);
@@ -66,12 +73,15 @@ bool PruneBlock::take_mass(std::size_t i) {
   for (std::size_t wanted = 1; done < bins && !(mass[done] <= allowed * sum * low); wanted = done + 1) {
     while (done == 0 && wanted < bins && mass[wanted] > allowed * likely * 0.9) ++wanted;
     const std::size_t before = lane.taken.size();
+    // Most are not taken: each is written where the next one goes, without asking.
+    lane.taken.resize(before + side.count[i]);
+    Taken* to = lane.taken.data() + before;
     for (std::size_t n = 0; n < side.count[i]; ++n) {
-      const std::size_t bin = bin_of(candidates[n].upper);
-      if (bin < done || bin >= wanted) continue;
-      fetch(candidates[n].key);
-      lane.taken.push_back({candidates[n].key, 0, 0});
+      to->key = candidates[n].key;
+      to += bin[n] >= static_cast<std::int32_t>(done) && bin[n] < static_cast<std::int32_t>(wanted) ? 1 : 0;
     }
+    lane.taken.resize(static_cast<std::size_t>(to - lane.taken.data()));
+    for (std::size_t n = before; n < lane.taken.size(); ++n) fetch(lane.taken[n].key);
     for (std::size_t n = before; n < lane.taken.size(); ++n) {
       Taken& taken = lane.taken[n];
       taken.logit = exact_logit(i, taken.key);
@@ -101,6 +111,7 @@ bool PruneBlock::take_top(std::size_t i) {
   const double slack = std::exp(static_cast<double>(side.slack[i])) * (1 + 0x1p-30);
   for (std::size_t n = 0; n < side.count[i]; ++n) {
     const std::uint32_t key = scratch_.candidates[i][n].key;
+    if (n + kAhead < side.count[i]) fetch(scratch_.candidates[i][n + kAhead].key);
     const double logit = exact_logit(i, key);
     lane.taken.push_back({key, logit, std::exp(logit - reference)});
   }

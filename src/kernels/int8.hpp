@@ -18,6 +18,15 @@ struct Int8Rows {
   const std::int32_t* offset = nullptr;  ///< [rows]: -128 times the sum of a row's integers
 };
 
+/// Where keys are separated: see Int8Kernels::sift. kLanes numbers each but for tile, which is a tile, and found.
+struct Sieve {
+  const float* shift = nullptr;
+  const float* limit = nullptr;
+  float* sum = nullptr;
+  float* tile = nullptr;
+  std::int32_t* found = nullptr;
+};
+
 /// Integer sums are exact in any order, and what is done in float is done alike on all targets: the same bits on all. The
 /// operand with a lane for each query is unsigned, as processors want it; queries are stored with 128 added.
 struct Int8Kernels {
@@ -37,12 +46,17 @@ struct Int8Kernels {
   void (*add_values)(const std::uint8_t* packed, const std::int8_t* values, std::size_t quads, std::size_t dim, std::size_t lanes,
                      const float* unit, const float* rescale, float* output) = nullptr;
 
-  /// Separates keys that may matter from those that do not. y = tile[j][i] * kSiftStep + shift[i], at least kSiftLeast, is taken
-  /// for the bits of a float, which is never below 2^(y / 2^23 - 127): a chord lies above a convex curve. Where y >= limit[i], or
-  /// is NaN, j * kLanes + i is written to `found` (room for all pairs and a vector more), a lane's keys in ascending order; where
-  /// it is not, the float is added to sum[i], a sum of at most kKeys numbers. Returns how many were found.
-  std::size_t (*sift)(const float* tile, std::size_t count, std::size_t lanes, const float* shift, const float* limit, float* sum,
-                      std::int32_t* found) = nullptr;
+  /// Separates keys that may matter from those that do not. y = tile[j][i] * kSiftStep + shift[i], at least kSiftLeast, takes the
+  /// place of tile[j][i] and is taken for the bits of a float, which is never below 2^(y / 2^23 - 127): a chord lies above a
+  /// convex curve. Where y >= limit[i], or is NaN, j * kLanes + i is written to `found` (room for all pairs and one more), in
+  /// ascending order; where it is not, the float is added to sum[i], a sum of at most kKeys numbers. Returns how
+  /// many were found.
+  std::size_t (*sift)(std::size_t count, std::size_t lanes, const Sieve& sieve) = nullptr;
+
+  /// `score` and `sift` in one, without a tile of scores in between: y = scale[j] * sum * (query_scale[i] * kSiftStep) +
+  /// shift[i].
+  std::size_t (*score_sift)(const Int8Rows& keys, std::size_t count, const std::uint8_t* query, const float* query_scale,
+                            std::size_t lanes, const Sieve& sieve) = nullptr;
 };
 
 inline constexpr float kSiftStep = 0x1.715476p+23F;  ///< log2(e) * 2^23: natural logits to the exponents of floats

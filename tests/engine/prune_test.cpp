@@ -149,6 +149,7 @@ TEST_CASE("what pruning drops is never more than it says: 1,000 random and nasty
     } else {
       rule.keys = 1 + random.below(40);
     }
+    rule.insist = seed % 4 < 2;  // else many cases are computed exactly
     check_bounds(c, rule);
   }
 }
@@ -215,6 +216,7 @@ TEST_CASE("pruned attention has the same bits for all targets, threads and layou
     } else {
       rule.keys = 20;
     }
+    rule.insist = true;
     const Pruned wanted = run(c, rule);
     CHECK(wanted.report.kept * 10 < wanted.report.visible);
     for (const std::string& isa : available_isas()) {

@@ -4,6 +4,7 @@
 #include "kernels/kernel_support.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -133,6 +134,91 @@ TEST_CASE("weights become integers with one unit for a lane, and weigh values in
             CHECK(output.at(f, i) == std::fma(3.0F, 0.75F, static_cast<float>(sums[f]) * unit.at(0, i)));
         }
       }
+    }
+  }
+}
+
+namespace {
+
+/// What sifting leaves, one pair after the other.
+struct Sifted {
+  std::vector<float> tile;  ///< [count][kLanes], the first lanes of each
+  std::vector<float> sum = std::vector<float>(kLanes, 0.25F);
+  std::vector<std::int32_t> found;
+};
+
+/// y = max(fma(x, step, shift), kSiftLeast), found where it is not below the limit, else summed as the bits of a float.
+void sift_pair(float x, float step, std::size_t j, std::size_t i, Lanes<float>& shift, Lanes<float>& limit, Sifted& sifted) {
+  float y = std::fma(x, step, shift.at(0, i));
+  if (y < kSiftLeast) y = kSiftLeast;
+  sifted.tile[j * kLanes + i] = y;
+  if (y < limit.at(0, i)) {
+    sifted.sum[i] += std::bit_cast<float>(static_cast<std::int32_t>(y));
+  } else {
+    sifted.found.push_back(static_cast<std::int32_t>(j * kLanes + i));
+  }
+}
+
+void check_sifted(const Sifted& wanted, const Lanes<float>& tile, Lanes<float>& sum, const std::vector<std::int32_t>& found,
+                  std::size_t count, const Int8Size& size) {
+  REQUIRE(count == wanted.found.size());
+  CHECK(std::equal(wanted.found.begin(), wanted.found.end(), found.begin()));
+  for (std::size_t i = 0; i < size.lanes; ++i) CHECK(sum.at(0, i) == wanted.sum[i]);
+  for (std::size_t j = 0; j < size.keys; ++j)
+    CHECK(same_numbers(tile.get() + j * kLanes, wanted.tile.data() + j * kLanes, size.lanes));
+}
+
+}  // namespace
+
+TEST_CASE("sifting separates pairs as one at a time would, from scores and from integers") {
+  for (const Int8Size& size : kInt8Sizes) {
+    CAPTURE(size.keys);
+    CAPTURE(size.lanes);
+    Random random(size.keys * 100 + size.lanes);
+    const std::size_t dim = size.quads * kQuad;
+    std::vector<std::int8_t> keys(size.keys * dim);
+    std::vector<float> scale(size.keys);
+    std::vector<std::int32_t> offset(size.keys, 0);
+    for (std::size_t j = 0; j < size.keys; ++j) {
+      scale[j] = j == 4 ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(random.uniform() / 50);
+      for (std::size_t d = 0; d < dim; ++d) offset[j] -= 128 * (keys[j * dim + d] = any_int8(random));
+    }
+    Aligned<std::uint8_t> query(kLanes * dim);
+    for (std::size_t n = 0; n < kLanes * dim; ++n) query.get()[n] = static_cast<std::uint8_t>(any_int8(random) + 128);
+    Lanes<float> query_scale(1, 0.015F);
+    Lanes<float> shift(1);
+    Lanes<float> limit(1);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      shift.at(0, i) = static_cast<float>(random.normal() * 2) * kSiftStep + 127 * 0x1p23F;
+      limit.at(0, i) = static_cast<float>(random.normal() * 3 + 4) * kSiftStep + 127 * 0x1p23F;
+    }
+    limit.at(0, 0) = -kInf<float>;  // keeps all
+    const Int8Rows rows{.data = keys.data(), .quads = size.quads, .scale = scale.data(), .offset = offset.data()};
+    Lanes<float> scores(size.keys);
+    all_kernels().front()->score(rows, size.keys, query.get(), query_scale.get(), size.lanes, scores.get(), nullptr);
+    Sifted of_scores{.tile = std::vector<float>(size.keys * kLanes), .found = {}};
+    Sifted of_integers = of_scores;
+    for (std::size_t j = 0; j < size.keys; ++j)
+      for (std::size_t i = 0; i < size.lanes; ++i) {
+        std::int32_t sum = 0;
+        for (std::size_t d = 0; d < dim; ++d)
+          sum += (query.get()[(d / kQuad * kLanes + i) * kQuad + d % kQuad] - 128) * keys[j * dim + d];
+        sift_pair(scores.at(j, i), kSiftStep, j, i, shift, limit, of_scores);
+        sift_pair(static_cast<float>(sum) * scale[j], query_scale.at(0, i) * kSiftStep, j, i, shift, limit, of_integers);
+      }
+    for (const Int8Kernels* kernels : all_kernels()) {
+      std::vector<std::int32_t> found(size.keys * kLanes + 1);
+      Lanes<float> tile(scores);
+      Lanes<float> sum(1, 0.25F);
+      Sieve sieve{.shift = shift.get(), .limit = limit.get(), .sum = sum.get(), .tile = tile.get(), .found = found.data()};
+      std::size_t count = kernels->sift(size.keys, size.lanes, sieve);
+      check_sifted(of_scores, tile, sum, found, count, size);
+      Lanes<float> fresh(size.keys);
+      Lanes<float> fresh_sum(1, 0.25F);
+      sieve.tile = fresh.get();
+      sieve.sum = fresh_sum.get();
+      count = kernels->score_sift(rows, size.keys, query.get(), query_scale.get(), size.lanes, sieve);
+      check_sifted(of_integers, fresh, fresh_sum, found, count, size);
     }
   }
 }
