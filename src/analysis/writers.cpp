@@ -1,6 +1,8 @@
 // Observers that put what the walk hands out into output arrays.
 #include "analysis/writers.hpp"
 
+#include "kernels/stream.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -26,6 +28,8 @@ void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
     } else if (plan_.options.residual) {
       const T* query = queries.data + i * queries.stride;
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c] + query[c]);
+    } else if constexpr (std::is_same_v<T, D>) {
+      kernels::stream_row(from, width, to);
     } else {
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c]);
     }

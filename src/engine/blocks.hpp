@@ -3,6 +3,7 @@
 
 #include "engine/plan.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,6 +34,8 @@ class Blocks {
 
   /// Blocks of one batch entry and key/value head.
   [[nodiscard]] std::size_t in_kv_head() const noexcept { return in_kv_head_; }
+  /// Lanes of the largest block.
+  [[nodiscard]] std::size_t lanes() const noexcept { return heads_in_block_ * std::min(dims_.q_len, most_queries); }
   [[nodiscard]] std::size_t count() const noexcept { return dims_.batch * dims_.kv_heads * in_kv_head_; }
   [[nodiscard]] BlockPlace place(std::size_t batch, std::size_t kv_head, std::size_t index) const noexcept;
 
@@ -49,7 +52,8 @@ class Blocks {
 [[nodiscard]] std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
 /// With fewer blocks than this for each thread, threads share out spans of keys instead, so that none is left waiting for long.
-inline constexpr std::size_t few_blocks = 4;
+/// Blocks of few lanes take no memory worth mentioning and pass as fast as their keys are read: more of them are shared out.
+[[nodiscard]] constexpr std::size_t few_blocks(std::size_t lanes) noexcept { return lanes <= most_queries / 8 ? 32 : 4; }
 
 /// How many of a head's blocks a thread takes at a time, of `count` in all. Rows that must be made want many, so that they are
 /// made for many; an even share of the work wants few; and their memory, `block_bytes` each, must fit in the thread's part.

@@ -101,6 +101,7 @@ KeyRange Plan::gap(std::size_t b, std::size_t i) const noexcept {
 
 KeyRange Plan::range(std::size_t b, std::size_t first, std::size_t count) const noexcept {
   // Both ends never fall as i grows, but an empty range in between says nothing about its neighbours.
+  if (count > 0 && !options.causal && !options.window.left && !options.window.right) return range(b, first);
   KeyRange whole;
   for (std::size_t i = first; i < first + count; ++i) {
     const KeyRange one = range(b, i);

@@ -24,14 +24,21 @@ void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool
   const std::size_t length = job.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, block_bytes);
   const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
-  for_each_task(d.batch * d.kv_heads * in_head, execution, [&](std::size_t task) {
+  const std::size_t tasks = d.batch * d.kv_heads * in_head;
+  // The last queries come first: under a causal mask they see most, and no thread is left with them at the end.
+  const auto first_of = [&](std::size_t task) { return (in_head - 1 - task % in_head) * length; };
+  const auto place_of = [&](std::size_t task, std::size_t i) {
     const std::size_t head = task / in_head;
-    // The last queries come first: under a causal mask they see most, and no thread is left with them at the end.
-    const std::size_t first = (in_head - 1 - task % in_head) * length;
+    return blocks.place(head / d.kv_heads, head % d.kv_heads, i);
+  };
+  // Threads that work alike take turns.
+  const std::size_t ahead = std::max<std::size_t>(execution.threads, 1);
+  for_each_task(tasks, execution, [&](std::size_t task) {
+    const std::size_t first = first_of(task);
     pool.lend([&](TiledScratch<T>& scratch) {
       TiledStrip<T> strip(job, scratch, between);
-      for (std::size_t i = first; i < std::min(first + length, blocks.in_kv_head()); ++i)
-        strip.add(blocks.place(head / d.kv_heads, head % d.kv_heads, i));
+      for (std::size_t i = first; i < std::min(first + length, blocks.in_kv_head()); ++i) strip.add(place_of(task, i));
+      if (task + ahead < tasks) strip.expect(place_of(task + ahead, first_of(task + ahead)));
       strip.run();
     });
   });
@@ -55,8 +62,8 @@ void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return;
   const Blocks blocks(plan.dims);
   TiledPool<T> pool(plan.dims.head_dim, plan.dims.value_dim, plan.has_bias());
-  if (execution.threads > 1 && blocks.count() < few_blocks * execution.threads && TiledSplit<T>::fits(job)) {
-    TiledSplit<T> split(job, blocks, pool);
+  if (execution.threads > 1 && blocks.count() < few_blocks(blocks.lanes()) * execution.threads && TiledSplit<T>::fits(job)) {
+    TiledSplit<T> split(job, blocks, pool, execution.threads);
     for_each_task(split.tasks(), execution, [&](std::size_t task) { split.run(task); });
   } else {
     run_strips(job, blocks, pool, execution);

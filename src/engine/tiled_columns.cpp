@@ -13,7 +13,8 @@ using kernels::kKeys;
 
 /// Keys of one task: a span, or fewer where the tasks would not keep all threads busy. No bit depends on it.
 std::size_t column_span_length(const Dims& d, std::size_t item_bytes, std::size_t threads) {
-  const std::size_t tasks = std::max<std::size_t>(few_blocks * threads / std::max<std::size_t>(d.batch * d.kv_heads, 1), 1);
+  const std::size_t tasks =
+      std::max<std::size_t>(few_blocks(most_queries) * threads / std::max<std::size_t>(d.batch * d.kv_heads, 1), 1);
   const std::size_t share = (d.kv_len / tasks + kKeys - 1) / kKeys * kKeys;
   return std::clamp(share, kKeys, std::max(span_length(d, item_bytes), kKeys));
 }

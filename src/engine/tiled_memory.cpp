@@ -68,7 +68,7 @@ std::uint64_t tiled_bytes(const Plan& plan, const CopiedRows& copied, const Need
   const std::uint64_t workers = std::min<std::uint64_t>(threads, std::max<std::uint64_t>(blocks.count() * spans, 1));
   // Few blocks share out their spans instead of forming strips: then each is kept, and a thread's sums wait for their turn.
   const std::uint64_t kept = std::max(std::min<std::uint64_t>(strip_length(blocks.count(), threads, block), blocks.in_kv_head()),
-                                      std::min<std::uint64_t>(few_blocks, blocks.count() / workers + 1));
+                                      std::min<std::uint64_t>(few_blocks(blocks.lanes()), blocks.count() / workers + 1));
   const std::uint64_t waiting = sizeof(Sums<T>) + d.value_dim * kLanes * sizeof(T) + notes;
   return map_bytes(plan) + row_sums_bytes<T>(plan, needs) +
          workers * (scratch_bytes<T>(plan, copied, needs) + kept * block + waiting);

@@ -11,8 +11,8 @@ bool TiledSplit<T>::fits(const TiledJob<T>& job) noexcept {
 }
 
 template <class T>
-TiledSplit<T>::TiledSplit(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool)
-    : job_(job), pool_(pool), span_length_(span_length(job.plan.dims, sizeof(T))) {
+TiledSplit<T>::TiledSplit(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, std::size_t threads)
+    : job_(job), pool_(pool), threads_(threads), span_length_(span_length(job.plan.dims, sizeof(T))) {
   const Dims& d = job.plan.dims;
   pool_.lend([&](TiledScratch<T>& scratch) {
     for (std::size_t b = 0; b < d.batch; ++b) {
@@ -36,19 +36,29 @@ TiledSplit<T>::TiledSplit(const TiledJob<T>& job, const Blocks& blocks, TiledPoo
 }
 
 template <class T>
-void TiledSplit<T>::run(std::size_t task) {
+auto TiledSplit<T>::piece(std::size_t task) const -> Piece {
   const auto after = std::ranges::upper_bound(entries_, task, {}, [](const auto& entry) { return entry->first_task; });
   Entry& entry = **std::prev(after);
-  TiledBlock<T>& block = entry.block;
+  const KeyRange range = entry.block.range();
   const std::size_t number = task - entry.first_task;
-  const std::size_t at = (block.range().begin / span_length_ + number) * span_length_;
-  const KeyRange keys{std::max(at, block.range().begin), std::min(at + span_length_, block.range().end)};
+  const std::size_t at = (range.begin / span_length_ + number) * span_length_;
+  return {entry, number, {std::max(at, range.begin), std::min(at + span_length_, range.end)}};
+}
+
+template <class T>
+void TiledSplit<T>::run(std::size_t task) {
+  const auto [entry, number, keys] = piece(task);
+  TiledBlock<T>& block = entry.block;
   pool_.lend([&](TiledScratch<T>& scratch) {
     const BlockPlace& place = block.place();
     const KeySpan<T> span =
         load_span(job_, place.batch, job_.plan.dims.kv_head(place.head), keys, job_.needs.output, false, scratch);
     auto part = std::make_unique<Sums<T>>(job_.plan.dims.value_dim);
     block.clear(*part);
+    if (task + threads_ < tasks_) {  // threads that work alike take turns
+      const Piece next = piece(task + threads_);
+      scratch.upcoming.add(keys_ahead(job_, next.entry.block.place(), next.keys));
+    }
     TiledWalk<T>(job_, block, span, scratch).sums(*part);
 
     const std::scoped_lock lock(entry.mutex);

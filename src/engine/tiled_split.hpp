@@ -20,7 +20,7 @@ class TiledSplit {
   /// True when a job's spans may be joined in this way: output and log-sum-exp of a running softmax.
   [[nodiscard]] static bool fits(const TiledJob<T>& job) noexcept;
 
-  TiledSplit(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool);
+  TiledSplit(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool, std::size_t threads);
 
   [[nodiscard]] std::size_t tasks() const noexcept { return tasks_; }
   /// Each task once, from any thread; all of them must run.
@@ -39,10 +39,18 @@ class TiledSplit {
     std::map<std::size_t, std::unique_ptr<Sums<T>>> waiting;  ///< done before their turn
   };
 
+  /// The keys of one task, the `number`-th of its block.
+  struct Piece {
+    Entry& entry;
+    std::size_t number;
+    KeyRange keys;
+  };
+  [[nodiscard]] Piece piece(std::size_t task) const;
   void finish(Entry& entry, TiledScratch<T>& scratch);
 
   const TiledJob<T>& job_;
   TiledPool<T>& pool_;
+  std::size_t threads_;
   std::size_t span_length_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::size_t tasks_ = 0;

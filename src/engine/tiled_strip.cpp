@@ -32,6 +32,24 @@ KeySpan<T> load_span(const TiledJob<T>& job, std::size_t batch, std::size_t kv_h
 }
 
 template <class T>
+kernels::Ahead<T> queries_ahead(const TiledJob<T>& job, const BlockPlace& place) {
+  constexpr std::size_t most_bytes = std::size_t{1} << 15U;
+  const RowSource<T>& source = job.operands.query;
+  if (!source.is_direct()) return {};
+  const std::size_t rows = std::min(job.plan.dims.q_len - place.first, most_bytes / (source.dim() * sizeof(T)) + 1);
+  return {source.direct().row(place.batch, place.head, place.first), source.direct().row_stride, rows, source.dim()};
+}
+
+template <class T>
+kernels::Ahead<T> keys_ahead(const TiledJob<T>& job, const BlockPlace& place, const KeyRange& keys) {
+  const RowSource<T>& source = job.operands.key;
+  if (!source.is_direct() || job.products != nullptr || keys.empty()) return {};
+  const std::size_t kv_head = job.plan.dims.kv_head(place.head);
+  const std::size_t rows = std::min(keys.end - keys.begin, kernels::kKeys);
+  return {source.direct().row(place.batch, kv_head, keys.begin), source.direct().row_stride, rows, source.dim()};
+}
+
+template <class T>
 void add_span(const TiledJob<T>& job, TiledWalk<T>& walk, TiledBlock<T>& block, TiledScratch<T>& scratch) {
   if (!job.settings.is_online() || block.is_untouched()) return walk.sums(block.touch());
   block.clear(scratch.part);
@@ -64,13 +82,28 @@ void TiledStrip<T>::for_each_span(std::size_t length, bool with_values, bool all
   for (std::size_t at = within.begin / length * length; at < within.end; at += length) {
     const KeyRange keys{std::max(at, within.begin), std::min(at + length, within.end)};
     const KeySpan<T> span = load_span(job_, first.batch, d.kv_head(first.head), keys, with_values, blocks_.size() > 1, scratch_);
-    for (const auto& block : blocks_) {
-      if (!all_keys && (block->range().empty() || block->range().begin >= keys.end || block->range().end <= keys.begin)) continue;
+    // A span of this size surely stays in the second-level cache from block to block; parts of longer ones are gone again.
+    constexpr std::size_t warm_bytes = std::size_t{1} << 17U;
+    const bool is_short = (keys.end - keys.begin) * (d.head_dim + d.value_dim) * sizeof(T) <= warm_bytes;
+    bool is_warm = false;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      TiledBlock<T>& block = *blocks_[i];
+      if (!all_keys && (block.range().empty() || block.range().begin >= keys.end || block.range().end <= keys.begin)) continue;
       between_();
-      TiledWalk<T> walk(job_, *block, span, scratch_);
-      f(walk, *block);
+      scratch_.upcoming.start(is_warm);
+      if (keys.end == within.end && i + 1 == blocks_.size()) look_ahead();
+      is_warm = is_short;
+      TiledWalk<T> walk(job_, block, span, scratch_);
+      f(walk, block);
     }
   }
+}
+
+template <class T>
+void TiledStrip<T>::look_ahead() {
+  if (!next_) return;
+  scratch_.upcoming.add(queries_ahead(job_, *next_));
+  scratch_.upcoming.add(keys_ahead(job_, *next_, job_.plan.range(next_->batch, next_->first, next_->queries)));
 }
 
 template <class T>
@@ -100,6 +133,10 @@ template KeySpan<float> load_span(const TiledJob<float>&, std::size_t, std::size
                                   TiledScratch<float>&);
 template KeySpan<double> load_span(const TiledJob<double>&, std::size_t, std::size_t, const KeyRange&, bool, bool,
                                    TiledScratch<double>&);
+template kernels::Ahead<float> queries_ahead(const TiledJob<float>&, const BlockPlace&);
+template kernels::Ahead<double> queries_ahead(const TiledJob<double>&, const BlockPlace&);
+template kernels::Ahead<float> keys_ahead(const TiledJob<float>&, const BlockPlace&, const KeyRange&);
+template kernels::Ahead<double> keys_ahead(const TiledJob<double>&, const BlockPlace&, const KeyRange&);
 template void add_span(const TiledJob<float>&, TiledWalk<float>&, TiledBlock<float>&, TiledScratch<float>&);
 template void add_span(const TiledJob<double>&, TiledWalk<double>&, TiledBlock<double>&, TiledScratch<double>&);
 template class TiledStrip<float>;

@@ -61,13 +61,14 @@ std::byte* TiledWalk<T>::product_scratch() {
 template <class T>
 kernels::Ahead<T> TiledWalk<T>::values_of(const Keys& keys) const {
   if (span_.value.data == nullptr) return next_keys(keys);
+  if (is_warm()) return scratch_.upcoming.take(keys.count(), job_.plan.dims.head_dim);
   return {span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim};
 }
 
 template <class T>
 kernels::Ahead<T> TiledWalk<T>::next_keys(const Keys& keys) const {
   const std::size_t end = std::min(block_.range().end, span_.keys.end);
-  if (keys.end >= end) return {};
+  if (keys.end >= end || is_warm()) return scratch_.upcoming.take(keys.count(), job_.plan.dims.value_dim);
   const KeyRange next{keys.end, std::min(keys.end + kKeys, end)};
   if (cover_of(next) == Cover::hidden) return {};
   return {span_.key_row(next.begin), span_.key.stride, next.end - next.begin, job_.plan.dims.head_dim};

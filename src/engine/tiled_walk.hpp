@@ -58,6 +58,8 @@ class TiledWalk {
   /// What the products of this tile should fetch for the ones after them.
   [[nodiscard]] kernels::Ahead<T> values_of(const Keys& keys) const;
   [[nodiscard]] kernels::Ahead<T> next_keys(const Keys& keys) const;
+  /// Few queries read faster than caches are filled; they always fetch their own rows.
+  [[nodiscard]] bool is_warm() const noexcept { return scratch_.upcoming.is_span_warm() && !block_.is_few(); }
   [[nodiscard]] Cover cover_of(const KeyRange& keys) const;
   /// True when the tile has a bias to add: of its masks, or of ALiBi.
   [[nodiscard]] bool is_biased(const Keys& keys) const;

@@ -4,6 +4,7 @@
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 #include "engine/row_notes.hpp"
+#include "engine/upcoming.hpp"
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
@@ -146,6 +147,7 @@ struct TiledScratch {
   alignas(64) T lane_end[kernels::kLanes] = {};
   alignas(64) T position[kernels::kLanes] = {};
   std::uint64_t keep[kernels::kKeys] = {};
+  Upcoming<T> upcoming;  ///< what comes after the walk at hand
   /// Those of a strip. They stay for the next strip: memory that is given back costs a page fault for each 4 KB of it.
   std::vector<std::unique_ptr<BlockMemory<T>>> blocks;
 };
@@ -161,6 +163,7 @@ class TiledPool {
   template <class F>
   void lend(F&& f) {
     std::unique_ptr<TiledScratch<T>> scratch = take();
+    scratch->upcoming.start(false);
     f(*scratch);
     const std::scoped_lock lock(mutex_);
     free_.push_back(std::move(scratch));

@@ -1,5 +1,6 @@
 // The work of an engine as numbered tasks, handed out one by one to as many threads as asked for.
 #include "engine/engine.hpp"
+#include "kernels/stream.hpp"
 
 #include <attn/error.hpp>
 
@@ -26,6 +27,7 @@ class Tasks {
   void work() {
     try {
       for (std::size_t i = next_++; i < count_ && !failed_; i = next_++) run(i);
+      kernels::flush_streams();  // of what observers have written
     } catch (...) {
       failed_ = true;
       throw;
