@@ -1,8 +1,8 @@
 // attn approx: cheaper attention, each method with its measured error and time.
 #include "request/approx.hpp"
 
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
-#include "cli/run_context.hpp"
 
 namespace attn::cli {
 
@@ -35,7 +35,7 @@ Command approx_command() {
            "and of the weights (mean Kullback-Leibler divergence in nats of the method's weights from the exact ones, over at "
            "most 64 random queries), where weights have a meaning. docs/approximations.md has the formulas."},
       request::approx_table, [](const request::ApproxRequest& r, Console& console) {
-        return run_in_context(console, [&](const request::RunContext& context) {
+        return run_alone("attn approx", console, [&](const request::RunContext& context) {
           const request::ApproxTable table = request::run_approx(r, context);
           if (!r.dry_run) console.print(shown(table, r.to));
         });

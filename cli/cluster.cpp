@@ -87,4 +87,13 @@ Status run_with_others(Console& console, const std::function<void(const request:
   }
 }
 
+Status run_alone(const char* what, Console& console, const std::function<void(const request::RunContext&)>& body) {
+  if (const std::unique_ptr<Transport> transport = join_cluster()) {
+    if (transport->rank() != 0) return Status::ok;
+    throw Error(Status::usage, fmt::format("{} cannot be shared by several ranks", what),
+                "run it without mpirun; attn sweep shares many of them");
+  }
+  return run_in_context(console, body);
+}
+
 }  // namespace attn::cli

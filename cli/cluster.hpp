@@ -20,4 +20,8 @@ void let_first_speak();
 /// run_in_context() for a run that all processes share, if there are others: only rank 0 speaks, and ends with the status.
 Status run_with_others(Console& console, const std::function<void(const request::RunContext&)>& body);
 
+/// run_in_context() for what cannot be shared. When there are others, rank 0 throws Error(usage), and the others do nothing: each
+/// would do all the work, and write the same files.
+Status run_alone(const char* what, Console& console, const std::function<void(const request::RunContext&)>& body);
+
 }  // namespace attn::cli

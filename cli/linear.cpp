@@ -1,8 +1,8 @@
 // attn linear: recurrent linear attention, token by token through a state.
 #include "request/linear.hpp"
 
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
-#include "cli/run_context.hpp"
 
 namespace attn::cli {
 
@@ -19,7 +19,7 @@ Command linear_command() {
            "Time and memory grow with the length alone. It is the operator LinearAttention of ONNX; --past-state and "
            "--present-state go on where a run stopped."},
       request::linear_table, [](const request::LinearRequest& request, Console& console) {
-        return run_in_context(console, [&](const request::RunContext& context) { request::run_linear(request, context); });
+        return run_alone("attn linear", console, [&](const request::RunContext& context) { request::run_linear(request, context); });
       });
 }
 

@@ -1,6 +1,6 @@
 // attn plot: pictures of weights that are never held as a matrix.
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
-#include "cli/run_context.hpp"
 #include "request/look.hpp"
 
 namespace attn::cli {
@@ -26,7 +26,7 @@ Command plot_command() {
                                     .description = kDescription},
                                    request::plot_table, [](LookRequest& r, Console& console) {
                                      tell_surroundings(console, r.watch.plot);
-                                     return run_in_context(
+                                     return run_with_others(
                                          console, [&](const request::RunContext& context) { request::plot(r, context); });
                                    });
 }

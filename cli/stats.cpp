@@ -1,6 +1,6 @@
 // attn stats and attn topk: what the weights of attention say, without ever holding them.
+#include "cli/cluster.hpp"
 #include "cli/commands.hpp"
-#include "cli/run_context.hpp"
 #include "request/look.hpp"
 
 namespace attn::cli {
@@ -34,7 +34,7 @@ Command stats_command() {
       request::stats_table, [](LookRequest& r, Console& console) {
         const bool for_people = console.output_is_terminal();
         tell_surroundings(console, r.watch.plot);
-        return run_in_context(console, [&](const request::RunContext& context) { request::stats(r, context, for_people); });
+        return run_with_others(console, [&](const request::RunContext& context) { request::stats(r, context, for_people); });
       });
 }
 
@@ -46,7 +46,7 @@ Command topk_command() {
                                     .example = "attn topk x.csv:p0..p63 --ids x.csv:word -n 3 --no-self",
                                     .description = kTopkDescription},
                                    request::topk_table, [](LookRequest& r, Console& console) {
-                                     return run_in_context(
+                                     return run_with_others(
                                          console, [&](const request::RunContext& context) { request::topk(r, context); });
                                    });
 }

@@ -28,7 +28,7 @@ inline constexpr std::int64_t kBand = 3;
 
 /// Watches the weights of all rows go by.
 template <class T>
-class PatternWatch : public engine::Observer<T> {
+class PatternWatch : public SharedObserver<T> {
  public:
   /// `shares`: what is watched does not add up to 1 as it should; each row counts by its shares.
   PatternWatch(const engine::Plan& plan, bool shares)
@@ -36,6 +36,12 @@ class PatternWatch : public engine::Observer<T> {
   [[nodiscard]] Needs needs() const override { return {.weights = true, .facts = true}; }
   void weights(const Tile<T>& tile) override;
   void rows(const RowBlock<T>& block) override;
+  [[nodiscard]] std::string told(const Lines& lines) const override {
+    return bytes_of(lines, rows_, plan_.dims.heads, plan_.dims.q_len);
+  }
+  void learn(const Lines& lines, std::string_view bytes) override {
+    take_bytes(lines, bytes, rows_, plan_.dims.heads, plan_.dims.q_len);
+  }
   /// [batch, heads], after the walk.
   [[nodiscard]] std::vector<HeadPattern> heads() const;
 

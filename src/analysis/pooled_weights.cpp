@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -83,6 +84,43 @@ void PooledWeights<T>::columns(const engine::Tile<T>& tile) {
     for (std::size_t i = 0; i < tile.queries; ++i)
       seen_[at * grid_.rows + cell_of(tile.query + i, grid_.rows, plan_.dims.q_len)] += static_cast<double>(own.end - own.begin);
   }
+}
+
+template <class T>
+template <class F>
+void PooledWeights<T>::for_each_sums(const Lines& lines, F&& f) const {
+  const auto place = [this](std::size_t key) {
+    return static_cast<std::size_t>(std::ranges::lower_bound(pieces_, key, {}, &Piece::begin) - pieces_.begin());
+  };
+  const std::size_t first = place(lines.begin);
+  const std::size_t count = (place(lines.end) - first) * grid_.rows;
+  for (std::size_t head = lines.head; head < lines.head + lines.heads; ++head) {
+    const std::size_t n = plane_of_[lines.batch * plan_.dims.heads + head];
+    if (n != kNotDrawn) f((n * pieces_.size() + first) * grid_.rows, count);
+  }
+}
+
+template <class T>
+std::string PooledWeights<T>::told(const Lines& lines) const {
+  std::string bytes;
+  for_each_sums(lines, [&](std::size_t first, std::size_t count) {
+    for (const std::vector<double>* numbers : {&sums_, &seen_})
+      if (!numbers->empty())
+        bytes.append(reinterpret_cast<const char*>(numbers->data() + first), count * sizeof(double));  // NOLINT
+  });
+  return bytes;
+}
+
+template <class T>
+void PooledWeights<T>::learn(const Lines& lines, std::string_view bytes) {
+  for_each_sums(lines, [&](std::size_t first, std::size_t count) {
+    for (std::vector<double>* numbers : {&sums_, &seen_}) {
+      if (numbers->empty() || count == 0) continue;
+      if (bytes.size() < count * sizeof(double)) throw Error(Status::defect, "a rank has sent cells that are cut off");
+      std::memcpy(numbers->data() + first, bytes.data(), count * sizeof(double));
+      bytes.remove_prefix(count * sizeof(double));
+    }
+  });
 }
 
 template <class T>

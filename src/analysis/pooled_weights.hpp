@@ -2,6 +2,7 @@
 // itself is never there.
 #pragma once
 
+#include "analysis/shared_observer.hpp"
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 
@@ -29,13 +30,16 @@ struct PoolGrid {
 /// among its pairs is NaN, and so are cells with rows that --empty-rows nan makes NaN. Sums are float64 of the tiles' sums in T,
 /// in an order that no number of threads changes.
 template <class T>
-class PooledWeights : public engine::Observer<T> {
+class PooledWeights : public SharedObserver<T> {
  public:
   PooledWeights(const engine::Plan& plan, Pool pool, PoolGrid grid);
 
   [[nodiscard]] engine::Needs needs() const override { return {.columns = true}; }
   void rows(const engine::RowBlock<T>& block) override;
   void columns(const engine::Tile<T>& tile) override;
+  /// Of the sums over columns that begin with a whole tile of keys; what rows say they do not hold.
+  [[nodiscard]] std::string told(const Lines& lines) const override;
+  void learn(const Lines& lines, std::string_view bytes) override;
 
   [[nodiscard]] const PoolGrid& grid() const noexcept { return grid_; }
   /// The cells of grid().heads[n], row-major, after the walk.
@@ -48,6 +52,9 @@ class PooledWeights : public engine::Observer<T> {
     std::size_t end = 0;
     std::size_t column = 0;
   };
+  /// f(first, count) for the sums of the pieces in `lines`, head by head: places in sums_ and seen_.
+  template <class F>
+  void for_each_sums(const Lines& lines, F&& f) const;
   void take_piece(const engine::Tile<T>& tile, const Piece& piece, double* to);
   /// One number for each query of the tile from the keys [begin, end) of it, in `lanes`.
   void pool_keys(const engine::Tile<T>& tile, std::size_t begin, std::size_t end, std::size_t first, std::size_t count,

@@ -1,6 +1,7 @@
 // Statistics of attention: what rows, columns and heads of the weights say, taken from a walk that never holds them.
 #pragma once
 
+#include "analysis/shared_observer.hpp"
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 
@@ -40,11 +41,17 @@ struct ColumnFacts {
 /// Sums up and keeps the facts of every column, [batch, heads, kv_len]. A sum is one chain over the queries in ascending order,
 /// 16 neighbours side by side, so that it does not depend on threads or vectors.
 template <class T>
-class ColumnStatistics : public engine::Observer<T> {
+class ColumnStatistics : public SharedObserver<T> {
  public:
   explicit ColumnStatistics(const engine::Plan& plan);
   [[nodiscard]] Needs needs() const override { return {.columns = true}; }
   void columns(const Tile<T>& tile) override;
+  [[nodiscard]] std::string told(const Lines& lines) const override {
+    return bytes_of(lines, columns_, plan_.dims.heads, plan_.dims.kv_len);
+  }
+  void learn(const Lines& lines, std::string_view bytes) override {
+    take_bytes(lines, bytes, columns_, plan_.dims.heads, plan_.dims.kv_len);
+  }
   [[nodiscard]] const std::vector<ColumnFacts>& facts() const noexcept { return columns_; }
 
  private:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -98,6 +99,40 @@ void StrongestQueries<T>::take(const engine::Tile<T>& tile, std::size_t i, std::
   if (selection_.no_self && static_cast<std::int64_t>(tile.key + j) == self) return;
   found_.insert(line, {tile.query + i, weight});
   if (found_.is_full(line)) threshold = static_cast<T>(found_.entries(line).back().weight);
+}
+
+template <class T>
+std::string StrongestQueries<T>::told(const Lines& lines) const {
+  std::string bytes;
+  const auto put = [&bytes](const void* from, std::size_t size) { bytes.append(static_cast<const char*>(from), size); };
+  for (std::size_t head = lines.head; head < lines.head + lines.heads; ++head) {
+    for (std::size_t key = lines.begin; key < lines.end; ++key) {
+      const auto& entries = found_.entries((lines.batch * plan_.dims.heads + head) * plan_.dims.kv_len + key);
+      const std::size_t count = entries.size();
+      put(&count, sizeof(count));
+      put(entries.data(), count * sizeof(KeyWeight));
+    }
+  }
+  return bytes;
+}
+
+template <class T>
+void StrongestQueries<T>::learn(const Lines& lines, std::string_view bytes) {
+  const auto take = [&bytes](void* to, std::size_t size) {
+    if (bytes.size() < size) throw Error(Status::defect, "a rank has sent strongest queries that are cut off");
+    std::memcpy(to, bytes.data(), size);
+    bytes.remove_prefix(size);
+  };
+  for (std::size_t head = lines.head; head < lines.head + lines.heads; ++head) {
+    for (std::size_t key = lines.begin; key < lines.end; ++key) {
+      std::size_t count = 0;
+      take(&count, sizeof(count));
+      for (KeyWeight entry; count > 0; --count) {
+        take(&entry, sizeof(entry));
+        found_.append((lines.batch * plan_.dims.heads + head) * plan_.dims.kv_len + key, entry);
+      }
+    }
+  }
 }
 
 template class StrongestKeys<float>;

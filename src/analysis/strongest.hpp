@@ -1,6 +1,7 @@
 // The strongest keys of each query, and the strongest queries of each key.
 #pragma once
 
+#include "analysis/shared_observer.hpp"
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
 #include "kernels/kernels.hpp"
@@ -78,11 +79,14 @@ class StrongestKeys : public engine::Observer<T> {
 
 /// The strongest queries of each column.
 template <class T>
-class StrongestQueries : public engine::Observer<T> {
+class StrongestQueries : public SharedObserver<T> {
  public:
   StrongestQueries(const engine::Plan& plan, const Selection& selection);
   [[nodiscard]] engine::Needs needs() const override { return {.columns = true}; }
   void columns(const engine::Tile<T>& tile) override;
+  [[nodiscard]] std::string told(const Lines& lines) const override;
+  /// Throws Error(memory) where the pairs of all processes are too many.
+  void learn(const Lines& lines, std::string_view bytes) override;
   [[nodiscard]] const Strongest& found() const noexcept { return found_; }
 
  private:

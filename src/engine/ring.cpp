@@ -1,10 +1,9 @@
 // The walk of one process of several over its queries, head by head, as spans of keys come by.
 #include "engine/ring.hpp"
 
-#include "engine/ring_keys.hpp"
+#include "engine/ring_columns.hpp"
+#include "engine/ring_queue.hpp"
 #include "engine/tiled_strip.hpp"
-
-#include <attn/error.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -53,8 +52,10 @@ class RingWalk {
         ring_(ring),
         works_(works_of(job, sums_)),
         steps_(share.steps(ring.transport.rank(), passes())),
-        keys_(job.operands, job.plan.dims, ring, steps_),
-        pool_(job.plan.dims.head_dim, job.plan.dims.value_dim, job.plan.has_bias()) {
+        keys_(ring, steps_, cargo()),
+        pool_(job.plan.dims.head_dim, job.plan.dims.value_dim, job.plan.has_bias()),
+        columns_ring_{ring.transport, [this] { keys_.poll(); }},
+        columns_(job, share, quiet_, columns_ring_, pool_) {
     quiet_.progress = {};
   }
 
@@ -69,6 +70,23 @@ class RingWalk {
     std::vector<RingPass> all;
     for (const RingWork<T>& work : works_) all.push_back(work.pass);
     return all;
+  }
+
+  /// A span of keys, and its values behind them.
+  [[nodiscard]] RingCargo<T> cargo() const {
+    const Dims& d = job_.plan.dims;
+    const Operands<T>& from = job_.operands;
+    return {.elements =
+                [&d](const RingStep& step) {
+                  return (step.keys.end - step.keys.begin) * (d.head_dim + (step.with_values ? d.value_dim : 0));
+                },
+            .read =
+                [&d, &from](const RingStep& step, T* to) {
+                  const std::size_t count = step.keys.end - step.keys.begin;
+                  from.key.make(step.batch, step.kv_head, step.keys.begin, count, to);
+                  if (step.with_values)
+                    from.value.make(step.batch, step.kv_head, step.keys.begin, count, to + count * d.head_dim);
+                }};
   }
 
   /// f(block, scratch) for every block of this rank in one head, on as many threads as asked for.
@@ -97,6 +115,7 @@ class RingWalk {
         for (const auto& block : blocks_) block->finish();
     }
     for_each_block([](TiledBlock<T>& block, TiledScratch<T>& scratch) { block.hand_out_rows(scratch); });
+    if (job_.needs.columns) columns_.run(batch, kv_head, blocks_);
   }
 
   static bool is_of(const RingStep& step, std::size_t batch, std::size_t kv_head, std::size_t pass) {
@@ -111,7 +130,9 @@ class RingWalk {
     stop_if_cancelled(execution_);
     const RingStep& step = keys_.step();
     if (step.is_needed) {
-      const KeySpan<T> span = keys_.wait();
+      const std::size_t dim = job_.plan.dims.head_dim;
+      KeySpan<T> span{.keys = step.keys, .key = {keys_.wait(), dim}, .value = {}};
+      if (step.with_values) span.value = {span.key.data + (step.keys.end - step.keys.begin) * dim, job_.plan.dims.value_dim};
       for_each_block([&](TiledBlock<T>& block, TiledScratch<T>& scratch) {
         const KeyRange& seen = block.range();
         const bool sees = !seen.empty() && seen.begin < span.keys.end && seen.end > span.keys.begin;
@@ -133,14 +154,16 @@ class RingWalk {
   std::size_t sums_ = 0;
   std::vector<RingWork<T>> works_;
   std::vector<RingStep> steps_;
-  RingKeys<T> keys_;
+  RingQueue<T> keys_;
   TiledPool<T> pool_;
+  Ring columns_ring_;
+  RingColumns<T> columns_;
   std::vector<std::unique_ptr<BlockMemory<T>>> memory_;
   std::vector<std::unique_ptr<TiledBlock<T>>> blocks_;
   std::size_t done_ = 0;
 };
 
-/// Masks are read for the queries of this rank alone.
+/// Masks are read for the queries of this rank alone, unless those of others come by for its columns.
 std::vector<bool> query_blocks(const Plan& plan, const RingShare& share, int rank) {
   std::vector<bool> own((plan.dims.q_len + most_queries - 1) / most_queries, false);
   for (const BlockPlace& place : share.places(rank)) own[place.first / most_queries] = true;
@@ -159,27 +182,27 @@ void run_ring(const Plan& plan, const Operands<T>& operands, std::span<Observer<
               const Ring& ring) {
   Needs needs;
   for (const Observer<T>* observer : observers) needs |= observer->needs();
-  if (needs.columns) throw Error(Status::defect, "columns are no part of a walk over ranks");
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return;
   const RingShare share = ring_share<T>(plan, ring.transport.size());
   const std::vector<bool> own = query_blocks(plan, share, ring.transport.rank());
-  const BlockMap map = execution.map_masks ? BlockMap(plan, execution, &own) : BlockMap();
+  const BlockMap map = execution.map_masks ? BlockMap(plan, execution, needs.columns ? nullptr : &own) : BlockMap();
   TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
   job.is_ring = true;
   RingWalk<T>(job, share, execution, ring).run();
 }
 
 template <class T>
-std::uint64_t ring_bytes(const Plan& plan, int ranks) {
+std::uint64_t ring_bytes(const Plan& plan, int ranks, const Needs& needs) {
   const Dims& d = plan.dims;
   if (d.kv_heads == 0) return 0;
   const std::uint64_t most = Blocks(d).in_kv_head() / static_cast<std::size_t>(ranks) + 2;
   const std::uint64_t span = std::uint64_t{span_length(d, sizeof(T))} * (d.head_dim + d.value_dim) * sizeof(T);
-  return most * BlockMemory<T>::bytes(d.head_dim, d.value_dim) + RingKeys<T>::most_spans * span;
+  const std::uint64_t columns = needs.columns ? RingColumns<T>::bytes(plan, ring_share<T>(plan, ranks)) : 0;
+  return most * BlockMemory<T>::bytes(d.head_dim, d.value_dim) + RingQueue<T>::most_pieces * span + columns;
 }
 
-template std::uint64_t ring_bytes<float>(const Plan&, int);
-template std::uint64_t ring_bytes<double>(const Plan&, int);
+template std::uint64_t ring_bytes<float>(const Plan&, int, const Needs&);
+template std::uint64_t ring_bytes<double>(const Plan&, int, const Needs&);
 template RingShare ring_share<float>(const Plan&, int);
 template RingShare ring_share<double>(const Plan&, int);
 template void run_ring<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&,

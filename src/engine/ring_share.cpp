@@ -1,13 +1,17 @@
 // Who does what where one attention is shared by several processes.
 #include "engine/ring_share.hpp"
 
+#include "kernels/kernels.hpp"
+
 #include <algorithm>
+#include <iterator>
 
 namespace attn::engine {
 
 namespace {
 
-/// The way of a span through one rank: from its reader upwards through all that need it, and from the last rank on to rank 0.
+/// The way of a span or a block through one rank: from its reader upwards through all that need it, and from the last rank on to
+/// rank 0.
 void find_way(RingStep& step, int rank, int reader, const std::vector<bool>& needed) {
   const int ranks = static_cast<int>(needed.size());
   step.is_needed = needed[static_cast<std::size_t>(rank)];
@@ -22,6 +26,14 @@ void find_way(RingStep& step, int rank, int reader, const std::vector<bool>& nee
     if (takes_part(distance)) step.to = (reader + distance) % ranks;
 }
 
+/// Some pieces for each rank, so that all have as much to do where later keys are seen by fewer queries.
+std::size_t column_length(std::size_t kv_len, std::size_t ranks, std::size_t most) {
+  constexpr std::size_t pieces = 4;
+  const std::size_t share = kv_len / (pieces * ranks);
+  return std::clamp((share + kernels::kKeys - 1) / kernels::kKeys * kernels::kKeys, kernels::kKeys,
+                    std::max(most / kernels::kKeys * kernels::kKeys, kernels::kKeys));
+}
+
 }  // namespace
 
 RingShare::RingShare(const Plan& plan, std::size_t span_length, int ranks)
@@ -29,10 +41,14 @@ RingShare::RingShare(const Plan& plan, std::size_t span_length, int ranks)
       blocks_(plan.dims),
       span_length_(span_length),
       spans_((plan.dims.kv_len + span_length - 1) / span_length),
+      column_length_(column_length(plan.dims.kv_len, static_cast<std::size_t>(ranks), span_length)),
       ranks_(ranks) {}
 
 int RingShare::rank_of(std::size_t batch, std::size_t kv_head, std::size_t block) const noexcept {
-  const std::size_t number = (batch * plan_.dims.kv_heads + kv_head) * blocks_.in_kv_head() + block;
+  return dealt((batch * plan_.dims.kv_heads + kv_head) * blocks_.in_kv_head() + block);
+}
+
+int RingShare::dealt(std::size_t number) const noexcept {
   const auto ranks = static_cast<std::size_t>(ranks_);
   const std::size_t place = number % (2 * ranks);
   return static_cast<int>(place < ranks ? place : 2 * ranks - 1 - place);
@@ -88,6 +104,43 @@ std::vector<RingStep> RingShare::steps(int rank, const std::vector<RingPass>& pa
         if (step.is_needed || rank == reader) all.push_back(step);
       }
     }
+  }
+  return all;
+}
+
+std::vector<ColumnPart> RingShare::columns(int rank, std::size_t batch, std::size_t kv_head) const {
+  std::vector<ColumnPart> all;
+  const std::size_t length = plan_.dims.kv_len;
+  std::size_t number = (batch * plan_.dims.kv_heads + kv_head) * ((length + column_length_ - 1) / column_length_);
+  for (std::size_t first = 0; first < length; first += column_length_)
+    if (dealt(number++) == rank) all.push_back({batch, kv_head, {first, std::min(first + column_length_, length)}});
+  return all;
+}
+
+std::vector<ColumnPart> RingShare::columns(int rank) const {
+  std::vector<ColumnPart> all;
+  for (std::size_t head = 0; head < plan_.dims.batch * plan_.dims.kv_heads; ++head)
+    std::ranges::copy(columns(rank, head / plan_.dims.kv_heads, head % plan_.dims.kv_heads), std::back_inserter(all));
+  return all;
+}
+
+std::vector<RingStep> RingShare::column_steps(int rank, std::size_t batch, std::size_t kv_head) const {
+  std::vector<std::vector<ColumnPart>> parts;
+  for (int other = 0; other < ranks_; ++other) parts.push_back(columns(other, batch, kv_head));
+  std::vector<RingStep> all;
+  for (std::size_t block = 0; block < blocks_.in_kv_head(); ++block) {
+    const BlockPlace place = blocks_.place(batch, kv_head, block);
+    const KeyRange seen = plan_.range(batch, place.first, place.queries);
+    std::vector<bool> needed;
+    for (const std::vector<ColumnPart>& own : parts)
+      needed.push_back(!seen.empty() && std::ranges::any_of(own, [&seen](const ColumnPart& part) {
+        return part.keys.begin < seen.end && part.keys.end > seen.begin;
+      }));
+    RingStep step{.batch = batch, .kv_head = kv_head, .keys = seen, .block = block};
+    step.number = (batch * plan_.dims.kv_heads + kv_head) * blocks_.in_kv_head() + block;
+    const int owner = rank_of(batch, kv_head, block);
+    find_way(step, rank, owner, needed);
+    if (step.is_needed || (rank == owner && step.to != RingStep::nobody)) all.push_back(step);
   }
   return all;
 }

@@ -54,24 +54,28 @@ void TiledBlock<T>::find_ranges() {
 }
 
 template <class T>
-void TiledBlock<T>::load_queries(T factor, TiledScratch<T>& scratch) {
+RowSpan<T> TiledBlock<T>::query_rows(T* buffer) const {
   const std::size_t dim = job_.plan.dims.head_dim;
   const RowSource<T>& source = job_.operands.query;
-  RowSpan<T> rows;
-  if (place_.heads == 1) {
-    rows = source.rows(place_.batch, place_.head, place_.first, place_.queries, scratch.queries.get());
-  } else {
-    rows = {scratch.queries.get(), dim};
-    for (std::size_t part = 0; part < place_.heads; ++part)
-      source.make(place_.batch, place_.head + part, place_.first, place_.queries,
-                  scratch.queries.get() + part * place_.queries * dim);
-  }
+  if (place_.heads == 1) return source.rows(place_.batch, place_.head, place_.first, place_.queries, buffer);
+  for (std::size_t part = 0; part < place_.heads; ++part)
+    source.make(place_.batch, place_.head + part, place_.first, place_.queries, buffer + part * place_.queries * dim);
+  return {buffer, dim};
+}
+
+template <class T>
+void TiledBlock<T>::load_queries(T factor, TiledScratch<T>& scratch) {
+  load_queries(query_rows(scratch.queries.get()), factor);
+}
+
+template <class T>
+void TiledBlock<T>::load_queries(const RowSpan<T>& rows, T factor) {
   if (job_.products != nullptr) {
     memory_.product_queries.reserve(job_.products->query_bytes());
     return job_.products->load_queries(rows.data, rows.stride, lanes(), factor, memory_.product_queries.get());
   }
   const auto load = is_few_ ? job_.kernels.scale_rows : job_.kernels.load_queries;
-  load(rows.data, rows.stride, lanes(), dim, factor, memory_.queries.get());
+  load(rows.data, rows.stride, lanes(), job_.plan.dims.head_dim, factor, memory_.queries.get());
 }
 
 template <class T>
@@ -175,6 +179,37 @@ void TiledBlock<T>::restore(const RowSums<T>& all) {
     memory_.statistics.sum[lane] = all.statistics_sum[row];
   }
   std::fill(memory_.divisor + lanes(), memory_.divisor + kLanes, T(0));
+}
+
+template <class T>
+std::size_t TiledBlock<T>::carried(const TiledJob<T>& job, std::size_t lanes) noexcept {
+  return lanes * (job.plan.dims.head_dim + (job.settings.is_double() ? 4 : 2));
+}
+
+template <class T>
+void TiledBlock<T>::pack(T* to) const {
+  const std::size_t dim = job_.plan.dims.head_dim;
+  const RowSpan<T> rows = query_rows(to);
+  if (rows.data != to)
+    for (std::size_t lane = 0; lane < lanes(); ++lane) std::copy_n(rows.data + lane * rows.stride, dim, to + lane * dim);
+  to = std::copy_n(memory_.total.rows.maximum, lanes(), to + lanes() * dim);
+  to = std::copy_n(memory_.divisor, lanes(), to);
+  if (!job_.settings.is_double()) return;
+  to = std::copy_n(memory_.statistics.maximum, lanes(), to);
+  std::copy_n(memory_.statistics.sum, lanes(), to);
+}
+
+template <class T>
+void TiledBlock<T>::unpack(const T* from, T factor) {
+  const std::size_t dim = job_.plan.dims.head_dim;
+  load_queries({from, dim}, factor);
+  from += lanes() * dim;
+  std::copy_n(from, lanes(), memory_.total.rows.maximum);
+  std::copy_n(from + lanes(), lanes(), memory_.divisor);
+  std::fill(memory_.divisor + lanes(), memory_.divisor + kLanes, T(0));
+  if (!job_.settings.is_double()) return;
+  std::copy_n(from + 2 * lanes(), lanes(), memory_.statistics.maximum);
+  std::copy_n(from + 3 * lanes(), lanes(), memory_.statistics.sum);
 }
 
 template <class T>

@@ -87,8 +87,15 @@ class TiledBlock {
   /// Puts what final weights are made from where it belongs among that of all queries, and takes it from there.
   void save(RowSums<T>& all) const;
   void restore(const RowSums<T>& all);
+  /// The same with the queries themselves, packed for another process: carried() numbers.
+  [[nodiscard]] static std::size_t carried(const TiledJob<T>& job, std::size_t lanes) noexcept;
+  void pack(T* to) const;
+  void unpack(const T* from, T factor);
 
  private:
+  /// Where the queries are, or made in `buffer`, [lanes, head_dim].
+  [[nodiscard]] RowSpan<T> query_rows(T* buffer) const;
+  void load_queries(const RowSpan<T>& rows, T factor);
   void find_ranges();
   /// The facts and the strongest keys of all lanes, in the scratch memory.
   void finish_facts(TiledScratch<T>& scratch) const;

@@ -136,6 +136,7 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
   const bool is_tiled = record.request.run.engine == EngineChoice::tiled;
   Workspace workspace(is_tiled ? in.compute : DType::f64);
   record.plan = plan_layers(record.request, in, workspace);
+  if (context.guest != nullptr) context.guest->resolved(values_of<LayerRequest>(layer_table(), record.request), record.isa);
   if (request.run.dry_run) {
     const double seconds =
         expected_seconds(record.plan.first, record.plan.estimate.flops, workspace.type(), is_tiled, record.request.run.threads);

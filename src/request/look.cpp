@@ -3,6 +3,7 @@
 
 #include "analysis/weights_file.hpp"
 #include "request/estimate.hpp"
+#include "request/ranks.hpp"
 #include "request/run_outputs.hpp"
 #include "request/watch_outputs.hpp"
 #include "request/watch_plan.hpp"
@@ -174,6 +175,10 @@ void look_at_weights(const LookRequest& r, const RunContext& context) {
 void look(LookRequest& r, const RunContext& context) {
   r.output = "none";
   if (r.from_weights.empty()) return run(r, context);
+  if (context.transport != nullptr)
+    Ranks(*context.transport, context.cancelled).together([] {
+      throw Error(Status::usage, "weights from a file cannot be shared by several ranks", "run it without mpirun, on one machine");
+    });
   look_at_weights(r, context);
 }
 
@@ -184,7 +189,7 @@ void stats(const LookRequest& request, const RunContext& context, bool for_peopl
   r.watch.stats = r.output == "none" ? "" : r.output;
   if (r.detect) r.watch.per = StatsPer::pattern;
   const bool says_what = r.detect || r.watch.per != StatsPer::row;
-  r.watch.summary = for_people && r.output == "-" && !says_what;
+  r.watch.summary = for_people && context.transport == nullptr && r.output == "-" && !says_what;
   look(r, context);
 }
 

@@ -18,7 +18,7 @@ class PlotOutput {
   /// `settings`, `plan` and the names must live until finish().
   PlotOutput(const PlotSettings& settings, const engine::Plan& plan, const PlotNames& names, Outputs& files);
 
-  [[nodiscard]] engine::Observer<T>* observer() noexcept { return &cells_; }
+  [[nodiscard]] analysis::SharedObserver<T>* observer() noexcept { return &cells_; }
   /// After the walk: draws, and warns where there is no font to write with. Throws Error(data) for a negative weight on a
   /// logarithmic scale.
   void finish(Reporter& reporter);

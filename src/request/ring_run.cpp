@@ -5,12 +5,14 @@
 #include "engine/prepare.hpp"
 #include "engine/ring.hpp"
 #include "request/announce.hpp"
+#include "request/output_memory.hpp"
 #include "request/rank_outputs.hpp"
 #include "request/row_relay.hpp"
 #include "request/watch_outputs.hpp"
 #include "request/watch_plan.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -24,6 +26,13 @@ constexpr const char* kAlone = "run it without mpirun, on one machine";
 /// Kinds of deliveries, beside the parts of outputs.
 constexpr char kRows = 'r';
 constexpr char kNan = 'n';
+constexpr char kLines = 'l';
+
+/// Which of the shared observers has learned what follows, of which lines.
+struct LinesHeader {
+  std::size_t observer = 0;
+  analysis::Lines lines;
+};
 
 /// What tells whether two ranks are about to do the same.
 std::string digest_of(const RunRecord& record) {
@@ -68,6 +77,9 @@ class RingRun {
   }
   void watch();
   void deliver();
+  /// What the shared observer with this number has learned of this rank's rows or columns.
+  void deliver_lines(std::size_t number);
+  void take_lines(std::string_view bytes);
 
   Ranks& ranks_;
   const RunRecord& record_;
@@ -78,11 +90,15 @@ class RingRun {
   engine::Findings findings_;
   engine::Operands<T> operands_;
   std::unique_ptr<RunOutputs<T, T>> outputs_;
+  WatchText text_;                                 ///< on rank 0
   std::unique_ptr<WatchOutputs<T>> watched_;       ///< on rank 0
   std::unique_ptr<analysis::EmptyRows<T>> empty_;  ///< on rank 0
   std::unique_ptr<RowRelay<T>> relay_;             ///< on the others
+  std::unique_ptr<WatchPart<T>> part_;             ///< on the others
   std::unique_ptr<analysis::NanWatch<T>> nan_;
   std::vector<engine::Observer<T>*> gathering_;  ///< observers that learn of the rows of all ranks
+  /// Those that learn of lines: the same ones on all ranks.
+  std::vector<analysis::SharedObserver<T>*> gathering_lines_;
 };
 
 /// Rank 0 has the observers that make tables; the others keep for it what they ask for.
@@ -91,14 +107,18 @@ void RingRun<T>::watch() {
   const RunInputs& inputs = *record_.inputs;
   if (!ranks_.leads()) {
     relay_ = std::make_unique<RowRelay<T>>(needs_of(record_.request.watch));
-    gathering_ = {relay_.get()};
+    part_ = std::make_unique<WatchPart<T>>(record_.request.watch, plan_, inputs.ids);
+    gathering_lines_ = part_->shared();
+    gathering_.assign(gathering_lines_.begin(), gathering_lines_.end());
+    gathering_.push_back(relay_.get());
     return;
   }
-  const WatchText text{
+  text_ = {
       .dims = plan_.dims, .ids = inputs.ids, .key_ids = inputs.key_ids, .source = {}, .is_single = inputs.compute == DType::f32};
-  watched_ = std::make_unique<WatchOutputs<T>>(record_.request.watch, plan_, operands_.value, text, files_);
+  watched_ = std::make_unique<WatchOutputs<T>>(record_.request.watch, plan_, operands_.value, text_, files_);
   empty_ = std::make_unique<analysis::EmptyRows<T>>(plan_);
   gathering_ = watched_->observers();
+  gathering_lines_ = watched_->shared();
   gathering_.push_back(empty_.get());
 }
 
@@ -128,6 +148,39 @@ void RingRun<T>::deliver() {
   if (nan_->seen()) ranks_.deliver(std::string(1, kNan));
   if (relay_ == nullptr) return;
   ranks_.deliver(kRows + relay_->bytes());
+  // After the rows, which some of these observers look at, too.
+  for (std::size_t number = 0; number < gathering_lines_.size(); ++number) deliver_lines(number);
+}
+
+template <class T>
+void RingRun<T>::deliver_lines(std::size_t number) {
+  const analysis::SharedObserver<T>& observer = *gathering_lines_[number];
+  const engine::RingShare share = engine::ring_share<T>(plan_, ranks_.size());
+  const std::size_t group = plan_.dims.kv_heads == 0 ? 0 : plan_.dims.heads / plan_.dims.kv_heads;
+  std::vector<analysis::Lines> all;
+  if (observer.needs().columns) {
+    for (const engine::ColumnPart& part : share.columns(ranks_.rank()))
+      all.push_back({part.batch, part.kv_head * group, group, part.keys.begin, part.keys.end});
+  } else {
+    for (const engine::BlockPlace& place : share.places(ranks_.rank()))
+      all.push_back({place.batch, place.head, place.heads, place.first, place.first + place.queries});
+  }
+  for (const analysis::Lines& lines : all) {
+    const LinesHeader header{number, lines};
+    std::string bytes(1, kLines);
+    bytes.append(reinterpret_cast<const char*>(&header), sizeof(header));  // NOLINT(*-reinterpret-cast)
+    ranks_.deliver(bytes + observer.told(lines));
+  }
+}
+
+template <class T>
+void RingRun<T>::take_lines(std::string_view bytes) {
+  LinesHeader header;
+  const bool is_whole = bytes.size() >= sizeof(header);
+  if (is_whole) std::memcpy(&header, bytes.data(), sizeof(header));
+  if (!is_whole || header.observer >= gathering_lines_.size())
+    throw Error(Status::defect, "a rank has sent lines that nobody has asked for");
+  gathering_lines_[header.observer]->learn(header.lines, bytes.substr(sizeof(header)));
 }
 
 template <class T>
@@ -140,6 +193,8 @@ void RingRun<T>::finish() {
     const char kind = delivery.bytes.empty() ? ' ' : delivery.bytes.front();
     if (kind == kRows)
       replay<T>(std::string_view(delivery.bytes).substr(1), gathering_);
+    else if (kind == kLines)
+      take_lines(std::string_view(delivery.bytes).substr(1));
     else
       saw_nan = saw_nan || kind == kNan;
   }
@@ -163,7 +218,6 @@ void check_for_ranks(const RunRequest& r) {
   const auto refuse = [](bool is_asked, const std::string& what) {
     if (is_asked) throw Error(Status::usage, what + " cannot be shared by several ranks", kAlone);
   };
-  const engine::Needs watched = needs_of(r.watch);
   refuse(r.engine == EngineChoice::reference, "the reference engine");
   refuse(!r.params.empty(), "projections (--params)");
   refuse(!r.approx.empty(), "a cheaper method (--approx)");
@@ -171,11 +225,16 @@ void check_for_ranks(const RunRequest& r) {
   refuse(!r.present_key.empty() || !r.present_value.empty(), "a cache for the next call (--present-key, --present-value)");
   refuse(!r.weights.empty() && r.weights_form == WeightsForm::rows, "--weights-form long");
   refuse(r.watch.by_value_norm, "--by-value-norm");
-  refuse(watched.columns || watched.weights || !r.watch.plot.file.empty(),
-         "what is asked of columns (statistics by column, pattern or summary, strongest queries, pictures)");
   for (const std::string* file : {&r.input, &r.query, &r.key, &r.value, &r.past_key, &r.past_value, &r.mask, &r.bias,
                                   &r.query_offset, &r.key_lengths, &r.segments, &r.key_segments, &r.ids, &r.key_ids})
     refuse(*file == "-", "standard input");
+}
+
+RunRequest without_surroundings(const RunRequest& request) {
+  RunRequest own = request;
+  own.watch.plot.terminal = {};
+  own.watch.plot.output_is_terminal = false;
+  return own;
 }
 
 void share_plan(Ranks& ranks, RunRecord& record) {
@@ -187,10 +246,11 @@ void share_plan(Ranks& ranks, RunRecord& record) {
                 "all ranks need the same files under the same names");
   const auto count = static_cast<std::uint64_t>(ranks.size());
   const bool is_double = record.inputs->compute == DType::f64;
+  const engine::Needs needs = needs_of(record.outputs, record.request);
   Estimate& e = record.estimate;
   e.input_bytes -= std::min(e.input_bytes, bytes_of_others(record, count));
-  e.working_bytes +=
-      is_double ? engine::ring_bytes<double>(*record.plan, ranks.size()) : engine::ring_bytes<float>(*record.plan, ranks.size());
+  e.working_bytes += is_double ? engine::ring_bytes<double>(*record.plan, ranks.size(), needs)
+                               : engine::ring_bytes<float>(*record.plan, ranks.size(), needs);
   // Rank 0 has room for all of what is not an NPY file.
   std::uint64_t parts = 0;
   for (const OutputPlan& p : record.outputs) {

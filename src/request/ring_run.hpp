@@ -11,6 +11,9 @@ namespace attn::request {
 /// Throws Error(usage) for what cannot be shared: it needs all keys or all queries in one place.
 void check_for_ranks(const RunRequest& request);
 
+/// The request without what the processes may find different around them: mpirun stands between them and a terminal.
+[[nodiscard]] RunRequest without_surroundings(const RunRequest& request);
+
 /// Within a part of the work: throws Error(data) on ranks that have planned another run than rank 0, since they see other files.
 /// From then on the estimate is that of one rank.
 void share_plan(Ranks& ranks, RunRecord& record);

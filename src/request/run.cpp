@@ -184,8 +184,9 @@ void check_plan(const RunRecord& record, std::size_t ranks, const RunContext& co
 
 }  // namespace
 
-void run(const RunRequest& request, const RunContext& context) {
+void run(const RunRequest& asked, const RunContext& context) {
   Stopwatch total;
+  const RunRequest request = context.transport != nullptr ? without_surroundings(asked) : asked;
   std::optional<Ranks> ranks;
   if (context.transport != nullptr) ranks.emplace(*context.transport, context.cancelled);
   const auto together = [&](const std::function<void()>& part) { ranks ? ranks->together(part) : part(); };
@@ -196,6 +197,7 @@ void run(const RunRequest& request, const RunContext& context) {
     planned = plan_run(request, context);
   });
   RunRecord& record = planned->record;
+  if (context.guest != nullptr) context.guest->resolved(values_of<RunRequest>(run_table(), record.request), record.isa);
   together([&] {
     if (ranks) share_plan(*ranks, record);
     if (leads) check_plan(record, ranks ? static_cast<std::size_t>(ranks->size()) : 1, context);

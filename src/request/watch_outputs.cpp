@@ -1,6 +1,7 @@
 // The observers that statistics and strongest pairs come from, and the files that they go to.
 #include "request/watch_outputs.hpp"
 
+#include "request/plot_view.hpp"
 #include "request/watch_plan.hpp"
 
 #include <algorithm>
@@ -11,15 +12,45 @@
 namespace attn::request {
 
 template <class T>
+WatchObservers<T>::WatchObservers(const WatchSettings& s, const engine::Plan& plan, Which which) {
+  const bool is_all = which == Which::all;
+  if (!s.stats.empty()) {
+    const bool is_rows = s.summary || s.per == StatsPer::row || s.per == StatsPer::head;
+    if (is_rows && is_all) rows = std::make_shared<analysis::RowStatistics<T>>(plan);
+    if (s.summary || s.per == StatsPer::column) columns = std::make_shared<analysis::ColumnStatistics<T>>(plan);
+    if (!s.summary && s.per == StatsPer::pattern) patterns = std::make_shared<analysis::PatternWatch<T>>(plan, s.by_value_norm);
+  }
+  if (s.topk.empty()) return;
+  if (s.by == TopBy::column)
+    queries = std::make_shared<analysis::StrongestQueries<T>>(plan, s.selection());
+  else if (is_all)
+    keys = std::make_shared<analysis::StrongestKeys<T>>(plan, s.selection());
+}
+
+template <class T>
+std::vector<engine::Observer<T>*> WatchObservers<T>::list() const {
+  std::vector<engine::Observer<T>*> all{rows.get(), columns.get(), patterns.get(), keys.get(), queries.get()};
+  std::erase(all, nullptr);
+  return all;
+}
+
+template <class T>
+std::vector<analysis::SharedObserver<T>*> WatchObservers<T>::shared() const {
+  std::vector<analysis::SharedObserver<T>*> all{columns.get(), patterns.get(), queries.get()};
+  std::erase(all, nullptr);
+  return all;
+}
+
+template <class T>
 WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
                               const WatchText& text, Outputs& files)
-    : settings_(settings), plan_(plan) {
+    : settings_(settings), plan_(plan), made_(settings, plan, WatchObservers<T>::Which::all) {
   check_watch(settings);
   if (!settings.stats.empty()) add_stats(text, files);
   if (!settings.topk.empty()) add_topk(text, files);
   if (settings.by_value_norm)
     by_value_norm_ = std::make_unique<analysis::ByValueNorm<T>>(
-        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), tables());
+        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), made_.list());
   if (!settings.plot.file.empty())
     plot_ = std::make_unique<PlotOutput<T>>(
         settings.plot, plan,
@@ -28,29 +59,25 @@ WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan&
 
 template <class T>
 void WatchOutputs<T>::add_stats(const WatchText& text, Outputs& files) {
-  const bool is_rows = settings_.summary || settings_.per == StatsPer::row || settings_.per == StatsPer::head;
-  if (is_rows) rows_ = std::make_shared<analysis::RowStatistics<T>>(plan_);
-  if (settings_.summary || settings_.per == StatsPer::column) columns_ = std::make_shared<analysis::ColumnStatistics<T>>(plan_);
-  if (!settings_.summary && settings_.per == StatsPer::pattern)
-    patterns_ = std::make_shared<analysis::PatternWatch<T>>(plan_, settings_.by_value_norm);
   const FileName name = FileName::parse_output(settings_.stats);
   if (settings_.summary)
-    return files.add_text(name,
-                          [text, rows = rows_, columns = columns_, window = settings_.plot.terminal](Outputs::TextSink& sink) {
-                            text.summary(sink, analysis::head_facts(text.dims, rows->facts()), columns->facts(), window);
-                          });
+    return files.add_text(
+        name, [text, rows = made_.rows, columns = made_.columns, window = settings_.plot.terminal](Outputs::TextSink& sink) {
+          text.summary(sink, analysis::head_facts(text.dims, rows->facts()), columns->facts(), window);
+        });
   switch (settings_.per) {
     case StatsPer::row:
-      return files.add_text(name, [text, rows = rows_](Outputs::TextSink& sink) { text.rows(sink, rows->facts()); });
+      return files.add_text(name, [text, rows = made_.rows](Outputs::TextSink& sink) { text.rows(sink, rows->facts()); });
     case StatsPer::column:
-      return files.add_text(name, [text, columns = columns_](Outputs::TextSink& sink) { text.columns(sink, columns->facts()); });
+      return files.add_text(name,
+                            [text, columns = made_.columns](Outputs::TextSink& sink) { text.columns(sink, columns->facts()); });
     case StatsPer::head:
-      return files.add_text(name, [text, rows = rows_](Outputs::TextSink& sink) {
+      return files.add_text(name, [text, rows = made_.rows](Outputs::TextSink& sink) {
         text.heads(sink, analysis::head_facts(text.dims, rows->facts()));
       });
     case StatsPer::pattern:
-      return files.add_text(name,
-                            [text, patterns = patterns_](Outputs::TextSink& sink) { text.patterns(sink, patterns->heads()); });
+      return files.add_text(
+          name, [text, patterns = made_.patterns](Outputs::TextSink& sink) { text.patterns(sink, patterns->heads()); });
   }
 }
 
@@ -59,35 +86,47 @@ void WatchOutputs<T>::add_topk(const WatchText& text, Outputs& files) {
   const FileName name = FileName::parse_output(settings_.topk);
   const TopForm form = settings_.form;
   if (settings_.by == TopBy::column) {
-    queries_ = std::make_shared<analysis::StrongestQueries<T>>(plan_, settings_.selection());
-    return files.add_text(name, [text, form, queries = queries_](Outputs::TextSink& sink) {
+    return files.add_text(name, [text, form, queries = made_.queries](Outputs::TextSink& sink) {
       text.strongest(sink, queries->found(), TopBy::column, form);
     });
   }
-  keys_ = std::make_shared<analysis::StrongestKeys<T>>(plan_, settings_.selection());
-  files.add_text(name,
-                 [text, form, keys = keys_](Outputs::TextSink& sink) { text.strongest(sink, keys->found(), TopBy::row, form); });
+  files.add_text(
+      name, [text, form, keys = made_.keys](Outputs::TextSink& sink) { text.strongest(sink, keys->found(), TopBy::row, form); });
 }
 
 template <class T>
 std::vector<engine::Observer<T>*> WatchOutputs<T>::observers() const {
-  std::vector<engine::Observer<T>*> all = tables();
+  std::vector<engine::Observer<T>*> all = made_.list();
   if (by_value_norm_ != nullptr) all = {by_value_norm_.get()};
   if (plot_ != nullptr) all.push_back(plot_->observer());
   return all;
 }
 
 template <class T>
-std::vector<engine::Observer<T>*> WatchOutputs<T>::tables() const {
-  std::vector<engine::Observer<T>*> all{rows_.get(), columns_.get(), patterns_.get(), keys_.get(), queries_.get()};
-  std::erase(all, nullptr);
+std::vector<analysis::SharedObserver<T>*> WatchOutputs<T>::shared() const {
+  std::vector<analysis::SharedObserver<T>*> all = made_.shared();
+  if (plot_ != nullptr) all.push_back(plot_->observer());
+  return all;
+}
+
+template <class T>
+WatchPart<T>::WatchPart(const WatchSettings& settings, const engine::Plan& plan, const std::vector<std::string>& ids)
+    : made_(settings, plan, WatchObservers<T>::Which::shared) {
+  if (!settings.plot.file.empty())
+    cells_ = std::make_unique<analysis::PooledWeights<T>>(plan, settings.plot.pool, view_of(settings.plot, plan, ids).grid);
+}
+
+template <class T>
+std::vector<analysis::SharedObserver<T>*> WatchPart<T>::shared() const {
+  std::vector<analysis::SharedObserver<T>*> all = made_.shared();
+  if (cells_ != nullptr) all.push_back(cells_.get());
   return all;
 }
 
 template <class T>
 void WatchOutputs<T>::finish(Reporter& reporter) const {
-  if (rows_ != nullptr) {
-    const auto& facts = rows_->facts();
+  if (made_.rows != nullptr) {
+    const auto& facts = made_.rows->facts();
     // Of a row with a NaN the mass is NaN, too.
     const auto found =
         std::ranges::find_if(facts, [](const engine::RowFacts& f) { return std::isnan(f.entropy) && !std::isnan(f.mass); });
@@ -101,21 +140,26 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
     }
   }
   if (plot_ != nullptr) plot_->finish(reporter);
-  if (keys_ != nullptr && keys_->short_rows() > 0)
-    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", keys_->short_rows(),
+  if (made_.keys != nullptr && made_.keys->short_rows() > 0)
+    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", made_.keys->short_rows(),
                               settings_.most(), settings_.mass.value_or(1)));
 }
 
 template <class T>
 bool WatchOutputs<T>::saw_nan() const {
-  if (rows_ != nullptr && std::ranges::any_of(rows_->facts(), [](const engine::RowFacts& f) { return std::isnan(f.mass); }))
+  if (made_.rows != nullptr &&
+      std::ranges::any_of(made_.rows->facts(), [](const engine::RowFacts& f) { return std::isnan(f.mass); }))
     return true;
   if (plot_ != nullptr && plot_->saw_nan()) return true;
-  return columns_ != nullptr &&
-         std::ranges::any_of(columns_->facts(), [](const analysis::ColumnFacts& f) { return std::isnan(f.received); });
+  return made_.columns != nullptr &&
+         std::ranges::any_of(made_.columns->facts(), [](const analysis::ColumnFacts& f) { return std::isnan(f.received); });
 }
 
+template struct WatchObservers<float>;
+template struct WatchObservers<double>;
 template class WatchOutputs<float>;
 template class WatchOutputs<double>;
+template class WatchPart<float>;
+template class WatchPart<double>;
 
 }  // namespace attn::request

@@ -11,6 +11,23 @@
 
 namespace attn::request {
 
+/// The observers that tables are made from; null for what nobody asks for. They are shared with those who write the tables.
+template <class T>
+struct WatchObservers {
+  enum class Which { all, shared };
+  /// `shared`: only those that tell others what they have learned.
+  WatchObservers(const WatchSettings& settings, const engine::Plan& plan, Which which);
+
+  [[nodiscard]] std::vector<engine::Observer<T>*> list() const;
+  [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
+
+  std::shared_ptr<analysis::RowStatistics<T>> rows;
+  std::shared_ptr<analysis::ColumnStatistics<T>> columns;
+  std::shared_ptr<analysis::PatternWatch<T>> patterns;
+  std::shared_ptr<analysis::StrongestKeys<T>> keys;
+  std::shared_ptr<analysis::StrongestQueries<T>> queries;
+};
+
 /// Makes the observers that the settings ask for and declares the files. T is the type the walk hands out.
 template <class T>
 class WatchOutputs {
@@ -21,6 +38,8 @@ class WatchOutputs {
                Outputs& files);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
+  /// Those that can be told what other processes have seen.
+  [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
   /// After the walk: draws, refuses negative weights where an entropy was asked for, and says what could not be had.
   void finish(Reporter& reporter) const;
   /// Some statistic is NaN.
@@ -29,18 +48,26 @@ class WatchOutputs {
  private:
   void add_stats(const WatchText& text, Outputs& files);
   void add_topk(const WatchText& text, Outputs& files);
-  [[nodiscard]] std::vector<engine::Observer<T>*> tables() const;
 
   const WatchSettings& settings_;
   const engine::Plan& plan_;
   // The text is made when the files are committed, by producers that share these.
-  std::shared_ptr<analysis::RowStatistics<T>> rows_;
-  std::shared_ptr<analysis::ColumnStatistics<T>> columns_;
-  std::shared_ptr<analysis::PatternWatch<T>> patterns_;
-  std::shared_ptr<analysis::StrongestKeys<T>> keys_;
-  std::shared_ptr<analysis::StrongestQueries<T>> queries_;
+  WatchObservers<T> made_;
   std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of the above, or null
   std::unique_ptr<PlotOutput<T>> plot_;
+};
+
+/// What a process watches for another one that has the outputs. T is the type the walk hands out.
+template <class T>
+class WatchPart {
+ public:
+  WatchPart(const WatchSettings& settings, const engine::Plan& plan, const std::vector<std::string>& ids);
+  /// In the order of WatchOutputs::shared().
+  [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
+
+ private:
+  WatchObservers<T> made_;
+  std::unique_ptr<analysis::PooledWeights<T>> cells_;
 };
 
 }  // namespace attn::request

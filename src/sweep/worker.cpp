@@ -3,6 +3,7 @@
 
 #include "analysis/compare.hpp"
 #include "request/layer_request.hpp"
+#include "request/report_parts.hpp"
 #include "sweep/metrics.hpp"
 
 #include <algorithm>
@@ -47,8 +48,19 @@ double same_argmax(const Array& a, const Array& b) {
 /// What the sweep wants to know of a run beside its files.
 class Guest final : public request::RunGuest {
  public:
-  explicit Guest(const Spec& spec) : compare_(spec.compare), wants_metrics_(!spec.keep.metrics.empty()) {}
+  /// `asked` are the values of the command's options as the run was asked.
+  Guest(const Spec& spec, std::vector<OptionValue> asked)
+      : command_(*spec.command), asked_(std::move(asked)), compare_(spec.compare), wants_metrics_(!spec.keep.metrics.empty()) {}
 
+  void resolved(const request::NamedValues& options, const std::string& isa) override {
+    decided = Json::object();
+    for (const auto& [name, value] : options) {
+      if (!command_.has(name)) continue;
+      const std::size_t place = command_.find(name);
+      if (!command_.options[place].writes && value != asked_[place]) decided[name] = request::option_json(value);
+    }
+    decided["isa"] = isa;
+  }
   void planned(std::uint64_t bytes, double seconds) override { expectation = {.bytes = bytes, .seconds = seconds, .error = {}}; }
   engine::Observer<float>* watch(const engine::Plan& plan, float type) override {
     return wants_metrics_ ? metrics.watch(plan, type) : nullptr;
@@ -78,12 +90,15 @@ class Guest final : public request::RunGuest {
   }
 
   Expectation expectation;
+  Json decided;
   MetricWatch metrics;
   bool compares = false;
   Array expected;
   Json comparison;
 
  private:
+  const SweepCommand& command_;
+  std::vector<OptionValue> asked_;
   const std::optional<Compare>& compare_;
   bool wants_metrics_;
 };
@@ -143,8 +158,8 @@ Json Worker::outputs_of(const PlannedRun& run) const {
 
 void Worker::attempt(const PlannedRun& run, Json& record) {
   Gatherer gatherer;
-  Guest guest(plan_.spec);
   const std::unique_ptr<Request> request = make_request(plan_.spec, run, settings_.folder);
+  Guest guest(plan_.spec, request->values());
   guest.compares = plan_.spec.compare && !run.is_baseline;
   request::RunContext context{.reporter = gatherer, .print = [](std::string_view) {}, .progress = {}};
   context.cancelled = settings_.cancelled;
@@ -163,6 +178,7 @@ void Worker::attempt(const PlannedRun& run, Json& record) {
   for (const std::string& input : run.inputs) digests_.check_unchanged(input);
   record["status"] = "ok";
   record["exit"] = 0;
+  record["resolved"] = guest.decided;
   for (const auto& [name, mean] : guest.metrics.means(plan_.spec.keep.metrics)) record["metrics"][name] = mean;
   if (!guest.comparison.is_null()) record["compare"] = guest.comparison;
   record["outputs"] = outputs_of(run);
@@ -197,9 +213,9 @@ Json Worker::run(const PlannedRun& run) {
 
 Expectation Worker::expect(const PlannedRun& run) {
   Gatherer gatherer;
-  Guest guest(plan_.spec);
+  const std::unique_ptr<Request> request = make_request(plan_.spec, run, settings_.folder);
+  Guest guest(plan_.spec, request->values());
   try {
-    const std::unique_ptr<Request> request = make_request(plan_.spec, run, settings_.folder);
     request->only_plan();
     request::RunContext context{.reporter = gatherer, .print = [](std::string_view) {}, .progress = {}};
     context.cancelled = settings_.cancelled;

@@ -34,15 +34,45 @@ class RowCounter : public Observer<T> {
   std::vector<int> counts;
 };
 
+/// Keeps final weights as columns are handed out, and how often queries of a column did not come in ascending order.
+template <class T>
+class ColumnRecorder : public Observer<T> {
+ public:
+  explicit ColumnRecorder(const Dims& dims)
+      : weights(dims.batch * dims.heads * dims.q_len * dims.kv_len, T(0)),
+        next_(dims.batch * dims.heads * dims.kv_len),
+        dims_(dims) {}
+  [[nodiscard]] Needs needs() const override { return {.columns = true}; }
+  void columns(const Tile<T>& tile) override {
+    const std::size_t head = tile.batch * dims_.heads + tile.head;
+    for (std::size_t j = 0; j < tile.keys; ++j) {
+      std::size_t& next = next_[head * dims_.kv_len + tile.key + j];
+      if (tile.query < next) ++disorders;
+      next = tile.query + tile.queries;
+      for (std::size_t i = 0; i < tile.queries; ++i)
+        weights[(head * dims_.q_len + tile.query + i) * dims_.kv_len + tile.key + j] = tile.at(i, j);
+    }
+  }
+
+  std::vector<T> weights;
+  std::atomic<int> disorders = 0;
+
+ private:
+  std::vector<std::size_t> next_;
+  const Dims dims_;
+};
+
 /// Runs the case over ranks; one recorder takes what all of them hand out.
 template <class T>
-Results<T> run_shared(const Case& c, Needs needs, int ranks, std::size_t threads, bool packed) {
+Results<T> run_shared(const Case& c, Needs needs, int ranks, std::size_t threads, bool packed, const std::vector<T>& columns) {
   const Dims& d = c.plan.dims;
   const CaseOperands<T> typed(c, packed);
   const Operands<T>& operands = typed.operands;
   Recorder<T> recorder(d, needs);
   RowCounter<T> counter(d);
-  Observer<T>* const observers[] = {&recorder, &counter};
+  ColumnRecorder<T> recorded(d);
+  std::vector<Observer<T>*> observers{&recorder, &counter};
+  if (!columns.empty()) observers.push_back(&recorded);
   const auto thrown = run_ranks(ranks, [&](Transport& transport) {
     const Execution execution{.threads = threads, .isa = {}, .cancelled = nullptr, .progress = {}};
     run_ring<T>(c.plan, operands, observers, execution, {transport, [] {}});
@@ -50,7 +80,20 @@ Results<T> run_shared(const Case& c, Needs needs, int ranks, std::size_t threads
   for (const std::exception_ptr& one : thrown)
     if (one) std::rethrow_exception(one);
   CHECK(std::ranges::all_of(counter.counts, [](int count) { return count == 1; }));
+  CHECK(recorded.disorders == 0);
+  if (!columns.empty()) CHECK(std::memcmp(recorded.weights.data(), columns.data(), columns.size() * sizeof(T)) == 0);
   return std::move(recorder.results);
+}
+
+/// The columns of one process.
+template <class T>
+std::vector<T> columns_alone(const Case& c, bool packed) {
+  const CaseOperands<T> typed(c, packed);
+  ColumnRecorder<T> recorded(c.plan.dims);
+  Observer<T>* const observers[] = {&recorded};
+  run_tiled<T>(c.plan, typed.operands, observers, Execution{});
+  CHECK(recorded.disorders == 0);
+  return std::move(recorded.weights);
 }
 
 /// A case with anything that a plan may hold.
@@ -93,9 +136,10 @@ void check_random(std::uint64_t seed, int cases) {
     if (random.below(3) == 0) needs = kEverything;
     const bool packed = random.below(3) == 0;
     const Results<T> alone = run_case<T>(c, needs, {}, false, packed);
+    const std::vector<T> columns = random.below(2) == 0 ? columns_alone<T>(c, packed) : std::vector<T>();
     for (int ranks = 1; ranks <= 5; ++ranks) {
       INFO("case ", n, ", ", ranks, " ranks, q_len ", c.plan.dims.q_len, ", kv_len ", c.plan.dims.kv_len);
-      REQUIRE(same_bytes(run_shared<T>(c, needs, ranks, 1 + random.below(2), packed), alone));
+      REQUIRE(same_bytes(run_shared<T>(c, needs, ranks, 1 + random.below(2), packed, columns), alone));
     }
   }
 }
@@ -148,18 +192,44 @@ TEST_CASE("a window sends a span only to ranks that look at it, and keys beyond 
   CHECK(steps <= 4);
 }
 
-TEST_CASE("an exception on one rank is that rank's, and columns are refused") {
+TEST_CASE("columns are dealt out once, and queries come only to ranks whose columns they see") {
+  Random random(9);
+  Case c =
+      make_case(random, {.batch = 1, .heads = 4, .kv_heads = 2, .q_len = 640, .kv_len = 2000, .head_dim = 4, .value_dim = 4});
+  c.plan.options.window = {.left = 20, .right = 0};
+  c.plan.query_offset = {1300};
+  for (const int ranks : {1, 3, 7}) {
+    const RingShare share(c.plan, 960, ranks);
+    std::vector<int> taken(2 * 2000, 0);
+    std::size_t needed = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (const ColumnPart& part : share.columns(rank)) {
+        CHECK(part.keys.begin % 96 == 0);
+        for (std::size_t key = part.keys.begin; key < part.keys.end; ++key) ++taken[part.kv_head * 2000 + key];
+      }
+      for (const RingStep& step : share.column_steps(rank, 0, 1)) needed += step.is_needed ? 1U : 0U;
+    }
+    CHECK(std::ranges::all_of(taken, [](int count) { return count == 1; }));
+    // 10 blocks of each of two heads, 84 keys wide: a piece of 96 keys or more ends in one of them now and then.
+    CHECK(needed >= 20);
+    CHECK(needed <= 40);
+  }
+}
+
+TEST_CASE("an exception on one rank is that rank's") {
   Random random(9);
   const Case c =
-      make_case(random, {.batch = 1, .heads = 1, .kv_heads = 1, .q_len = 3, .kv_len = 5, .head_dim = 4, .value_dim = 4});
-  class Columns : public Observer<float> {
-   public:
-    [[nodiscard]] Needs needs() const override { return {.columns = true}; }
-  };
-  Columns columns;
-  Observer<float>* const observers[] = {&columns};
-  const auto thrown = run_ranks(2, [&](Transport& transport) { run_ring<float>(c.plan, {}, observers, {}, {transport, [] {}}); });
-  for (const std::exception_ptr& one : thrown) CHECK_THROWS_AS(std::rethrow_exception(one), Error);
+      make_case(random, {.batch = 1, .heads = 1, .kv_heads = 1, .q_len = 300, .kv_len = 50, .head_dim = 4, .value_dim = 4});
+  const CaseOperands<float> typed(c, false);
+  const auto thrown = run_ranks(2, [&](Transport& transport) {
+    const auto poll = [&] {
+      if (transport.rank() == 1) throw Error(Status::interrupted, "interrupted");
+    };
+    run_ring<float>(c.plan, typed.operands, {}, {}, {transport, poll});
+  });
+  CHECK(thrown[0] == nullptr);
+  REQUIRE(thrown[1] != nullptr);
+  CHECK_THROWS_AS(std::rethrow_exception(thrown[1]), Error);
 }
 
 }  // namespace attn::engine::test

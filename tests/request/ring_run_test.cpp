@@ -120,6 +120,19 @@ TEST_CASE("statistics of rows and strongest keys are gathered from all ranks") {
   check_same({"x.npy", "--topk-out", "@/t.ndjson", "--topk-form", "ndjson", "--topk-mass", "0.9", "-o", "none"});
 }
 
+TEST_CASE("columns, patterns and pictures are those of one process") {
+  const RingPlace place;
+  const Words qkv{"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "-o", "none"};
+  const Words columns{"--stats-out", "@/s.csv", "--stats-per", "column"};
+  check_same(joined(joined(qkv, columns), {"--topk-out", "@/t.csv", "--topk-by", "column", "--topk-number", "3"}));
+  check_same(joined(joined(qkv, columns), {"--causal", "--query-offset", "end", "--key-lengths", "0,500", "--weights", "@/w.npy"}));
+  check_same(joined(joined(qkv, columns), {"--normalize", "double-softmax", "--score", "cosine", "--scores", "@/r.npy"}));
+  check_same(joined({"x.npy", "-o", "@/y.npy", "--normalize", "none", "--window", "9:4", "--dtype", "f64"}, columns));
+  check_same(joined(qkv, {"--stats-out", "@/s.csv", "--stats-per", "pattern", "--query-offset", "700"}));
+  check_same({"x.npy", "-o", "none", "--plot-out", "@/p.html", "--causal"});
+  check_same(joined(qkv, {"--plot-out", "@/p.txt", "--plot-size", "60", "--normalize", "none", "--plot-pool", "max"}));
+}
+
 TEST_CASE("fewer rows than ranks, and none at all") {
   const RingPlace place;
   RingPlace::write("one.npy", {1, 5});
@@ -188,8 +201,6 @@ TEST_CASE("what cannot be shared is refused by its name") {
   CHECK(refused({"--engine", "reference"}));
   CHECK(refused({"--combine", "rows"}));
   CHECK(refused({"--present-key", "p.npy"}));
-  CHECK(refused({"--stats-out", "s.csv", "--stats-per", "column"}));
-  CHECK(refused({"--topk-out", "s.csv", "--topk-by", "column"}));
-  CHECK(refused({"--plot-out", "p.png"}));
+  CHECK(refused({"--stats-out", "s.csv", "--by-value-norm"}));
   CHECK(refused({"--mask", "-"}));
 }

@@ -95,6 +95,8 @@ TEST_CASE("one to four processes leave the bytes of one without MPI") {
   check_same(with({"--window", "90:17", "--query-offset", "1000", "--key-lengths", "4001,1200"}), {"y.npy"});
   check_same({"d.npy", "--causal", "-o", "y.npy", "--weights", "w.npy"}, {"y.npy", "w.npy"});
   check_same({"d.npy", "-o", "y.npz"}, {"y.npz"});
+  check_same(with({"--window", "900:100", "--query-offset", "end", "--stats-out", "c.csv", "--stats-per", "column", "--plot-out", "p.svg", "--plot-size", "120"}),
+             {"y.npy", "c.csv", "p.svg"});
 }
 
 TEST_CASE("what is wrong is said once, whoever finds it, with the status of one process") {
@@ -112,10 +114,30 @@ TEST_CASE("what is wrong is said once, whoever finds it, with the status of one 
   CHECK(count_of(read_file("log"), "/dev/full: could not be written") == 1);
   CHECK(Running(on(3, {"x.npy", "-o", "y.npy", "--engine", "reference"})).wait() == 2);
   CHECK(count_of(read_file("log"), "the reference engine cannot be shared by several ranks") == 1);
+  Words layer = mpirun(3);
+  layer.insert(layer.end(), {ATTN_PROGRAM, "layer", "x.npy", "--params", "p.npz", "-o", "y.npy"});
+  CHECK(Running(layer).wait() == 2);
+  CHECK(count_of(read_file("log"), "attn layer cannot be shared by several ranks") == 1);
   CHECK(Running(on(3, {"x.npy", "-o", "y.npy", "--no-such-option"})).wait() == 2);
   CHECK(count_of(read_file("log"), "has no option --no-such-option") == 1);
   std::filesystem::remove("log");
   CHECK(names_here() == before);
+}
+
+TEST_CASE("statistics and strongest keys are shared by their own commands") {
+  const MpiPlace place;
+  MpiPlace::write("x.npy", {500, 16});
+  for (const Words& arguments : {Words{"stats", "x.npy", "--per", "column"}, {"stats", "x.npy", "--detect"}, {"topk", "x.npy"}}) {
+    Words alone{ATTN_PROGRAM};
+    Words shared = mpirun(3);
+    shared.push_back(ATTN_PROGRAM);
+    for (Words* words : {&alone, &shared}) words->insert(words->end(), arguments.begin(), arguments.end());
+    alone.insert(alone.end(), {"-o", "alone.csv"});
+    shared.insert(shared.end(), {"-o", "shared.csv"});
+    REQUIRE(Running(alone).wait() == 0);
+    REQUIRE(Running(shared).wait() == 0);
+    CHECK(read_file("shared.csv") == read_file("alone.csv"));
+  }
 }
 
 TEST_CASE("fewer queries than processes") {

@@ -109,14 +109,15 @@ TEST_CASE("with a rank killed at random moments and called again, every run is t
   MESSAGE("seed ", seed);
   std::mt19937_64 random(seed);
   std::size_t killed = 0;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 20; ++round) {
     Running running(words("killed"));
     std::vector<pid_t> ranks;
     for (int i = 0; i < 2000 && ranks.size() < 3; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ranks = ranks_of(running.id());
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 150000));
+    // Some are killed while they start: the job takes a second for that, and so little is done in each round.
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 400000));
     if (!ranks.empty()) (void)::kill(ranks[random() % ranks.size()], SIGKILL);
     killed += running.wait() != 0 ? 1U : 0U;
   }

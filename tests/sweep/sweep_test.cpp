@@ -1,6 +1,7 @@
 // Sweeps from specification to ledger: what is run, what is not run again, what fails, and that results are those of single runs.
 #include "sweep/sweep.hpp"
 
+#include "request/layer.hpp"
 #include "request/run.hpp"
 #include "sweep/place.hpp"
 #include "sweep/worker.hpp"
@@ -253,6 +254,59 @@ TEST_CASE("projections that runs have in common are computed once and give the b
         const std::string name = std::to_string(heads) + "-" + std::to_string(temperature) + "-" + engine + ".npy";
         CHECK(read_file("out/" + name) == read_file("single.npy"));
       }
+}
+
+TEST_CASE("layers in a sweep give the bytes of single runs, and fail by themselves") {
+  SweepPlace place;
+  const std::string folder = std::string(ATTN_TEST_DATA) + "/layer/bert/";
+  const std::string spec = "[run]\ncommand = \"layer\"\nX = \"" + folder + "io.npz:x\"\nparams = \"" + folder +
+                           "model.safetensors\"\n[grid]\nparams-prefix = [\"bert.encoder.layer.1\", \"bert.encoder.layer.9\"]\n"
+                           "engine = [\"tiled\", \"reference\"]\ntemperature = [1, 2]\n[keep]\noutput = \"{id}.npy\"\n";
+  SweepRequest request;
+  request.jobs = 2;
+  const Outcome outcome = place.run(spec, request);
+  CHECK(outcome.progress.done == 8);
+  CHECK(outcome.progress.failed == 4);
+  for (const auto& [id, record] : read_ledgers("out")) {
+    if (record["options"]["params-prefix"] == "bert.encoder.layer.9") {
+      CHECK(record["status"] == "failed");
+      CHECK(record["error"].get<std::string>().find("bert.encoder.layer.9") != std::string::npos);
+      continue;
+    }
+    REQUIRE(record["status"] == "ok");
+    request::LayerRequest single;
+    single.run.input = folder + "io.npz:x";
+    single.run.params = folder + "model.safetensors";
+    single.run.params_prefix = "bert.encoder.layer.1";
+    single.run.attention.temperature = record["options"]["temperature"];
+    request::read_value("engine", record["options"]["engine"].get<std::string>(), single.run.engine);
+    single.run.output = "single.npy";
+    request::run_layers(single, {.reporter = place.listener, .print = [](std::string_view) {}, .progress = {}});
+    CHECK(read_file("out/" + id + ".npy") == read_file("single.npy"));
+    CHECK(record["resolved"].contains("isa"));
+  }
+}
+
+TEST_CASE("a default that is given is the run that has it anyway, and the ledger says what was decided") {
+  SweepPlace place;
+  write_inputs();
+  const std::string head = "[run]\nquery = \"q.npy\"\nkey = \"k.npy\"\n";
+  CHECK(place.run(head + "[grid]\ntemperature = [1, 2]\n").progress.done == 2);
+  const Outcome again = place.run(head + "score = \"scaled\"\nnormalize = \"softmax\"\n[grid]\ntemperature = [1.0, 2]\n");
+  CHECK(again.progress.done == 0);
+  CHECK(again.skipped == 2);
+  for (const auto& [id, record] : read_ledgers("out")) {
+    CHECK(record["options"]["score"] == "scaled");
+    CHECK(record["options"]["engine"] == "auto");
+    const Json& resolved = record["resolved"];
+    CHECK(resolved["engine"] == "tiled");
+    CHECK(resolved["dtype"] == "f32");
+    CHECK(resolved["threads"].get<int>() >= 1);
+    // 1/sqrt(5), as the queries have 5 features; the temperature is an option of its own.
+    CHECK(std::abs(resolved["scale"].get<double>() - 1 / std::sqrt(5.0)) <= 1e-12);
+    CHECK(resolved["isa"] != "none");
+    CHECK_FALSE(resolved.contains("score"));
+  }
 }
 
 TEST_CASE("a sweep that is cancelled says so and keeps what was done") {

@@ -1,30 +1,41 @@
-// Spans of keys and values on their way round the ring, a few of them ahead of the work.
+// What goes round the ring, a few pieces of it ahead of the work: spans of keys and values, or blocks of queries.
 #pragma once
 
 #include "engine/ring.hpp"
-#include "engine/tiled_walk.hpp"
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <vector>
 
 namespace attn::engine {
 
+/// What the steps of a queue carry.
+template <class T>
+struct RingCargo {
+  std::function<std::size_t(const RingStep&)> elements;
+  std::function<void(const RingStep&, T*)> read;  ///< on the rank that a step begins with
+  /// Transfers of two queues that are under way at one time have labels of their own.
+  int first_label = 0;
+
+  static constexpr int labels = Transport::labels / 2;
+};
+
 /// To be used by one thread. Step after step: wait(), the work on it, next(); poll() in between keeps what passes by moving.
 template <class T>
-class RingKeys {
+class RingQueue {
  public:
   /// What is referred to must outlive this.
-  RingKeys(const Operands<T>& operands, const Dims& dims, const Ring& ring, const std::vector<RingStep>& steps);
+  RingQueue(const Ring& ring, const std::vector<RingStep>& steps, RingCargo<T> cargo);
 
   /// The first step that next() has not ended. Steps must be left.
   [[nodiscard]] const RingStep& step() const { return steps_[at_]; }
   [[nodiscard]] bool is_over() const noexcept { return at_ == steps_.size(); }
-  /// The keys of step(), once they are here.
-  [[nodiscard]] KeySpan<T> wait();
+  /// What step() carries, once it is here.
+  [[nodiscard]] const T* wait();
   void next();
-  /// Spans in memory at one time.
-  static constexpr std::size_t most_spans = 6;
+  /// Pieces in memory at one time.
+  static constexpr std::size_t most_pieces = 6;
   void poll();
   /// Returns when everything has been passed on.
   void finish();
@@ -39,23 +50,21 @@ class RingKeys {
     bool is_sending = false;
     [[nodiscard]] bool is_busy() const noexcept { return !is_here || is_sending; }
   };
-  /// Spans that are read or asked for before their turn.
+  /// Pieces that are read or asked for before their turn.
   static constexpr std::size_t ahead = 2;
-  /// Spans that are kept for others at most, beside those.
+  /// Pieces that are kept for others at most, beside those.
   static constexpr std::size_t most_behind = 2;
 
   void begin();
   void advance(Slot& slot);
   void pause();
-  [[nodiscard]] std::size_t elements(const RingStep& step) const noexcept;
+  [[nodiscard]] std::size_t bytes_of(const RingStep& step) const { return cargo_.elements(step) * sizeof(T); }
   [[nodiscard]] Transport::Bytes free_bytes(std::size_t size);
-  void read(const RingStep& step, T* to) const;
-  [[nodiscard]] static int label_of(const RingStep& step) noexcept;
+  [[nodiscard]] int label_of(const RingStep& step) const noexcept;
 
-  const Operands<T>& operands_;
-  const Dims& dims_;
   const Ring& ring_;
   const std::vector<RingStep>& steps_;
+  RingCargo<T> cargo_;
   std::size_t at_ = 0;
   std::size_t begun_ = 0;   ///< steps before this one have slots, or had
   std::deque<Slot> slots_;  ///< in the order of their steps
