@@ -37,13 +37,24 @@ class MpiPlace : public SweepPlace {
   }
 };
 
-Words mpirun(std::size_t ranks) {
-  return {ATTN_MPIRUN, "-n",  std::to_string(ranks), "--oversubscribe", "--mca", "btl_vader_single_copy_mechanism", "none",
-          "--bind-to", "none"};
+/// `patience`: how many seconds Open MPI lets the others end by themselves when a rank has ended badly.
+Words mpirun(std::size_t ranks, const char* patience = "0") {
+  return {ATTN_MPIRUN,
+          "-n",
+          std::to_string(ranks),
+          "--oversubscribe",
+          "--mca",
+          "btl_vader_single_copy_mechanism",
+          "none",
+          "--bind-to",
+          "none",
+          "--mca",
+          "odls_base_sigkill_timeout",
+          patience};
 }
 
-Words on(std::size_t ranks, const Words& arguments) {
-  Words all = ranks == 0 ? Words{} : mpirun(ranks);
+Words on(std::size_t ranks, const Words& arguments, const char* patience = "0") {
+  Words all = ranks == 0 ? Words{} : mpirun(ranks, patience);
   all.insert(all.end(), {ATTN_PROGRAM, "run"});
   all.insert(all.end(), arguments.begin(), arguments.end());
   return all;
@@ -95,7 +106,8 @@ TEST_CASE("one to four processes leave the bytes of one without MPI") {
   check_same(with({"--window", "90:17", "--query-offset", "1000", "--key-lengths", "4001,1200"}), {"y.npy"});
   check_same({"d.npy", "--causal", "-o", "y.npy", "--weights", "w.npy"}, {"y.npy", "w.npy"});
   check_same({"d.npy", "-o", "y.npz"}, {"y.npz"});
-  check_same(with({"--window", "900:100", "--query-offset", "end", "--stats-out", "c.csv", "--stats-per", "column", "--plot-out", "p.svg", "--plot-size", "120"}),
+  check_same(with({"--window", "900:100", "--query-offset", "end", "--stats-out", "c.csv", "--stats-per", "column", "--plot-out",
+                   "p.svg", "--plot-size", "120"}),
              {"y.npy", "c.csv", "p.svg"});
 }
 
@@ -154,7 +166,7 @@ TEST_CASE("a process that is killed ends the others within bounds, and leaves no
   std::mt19937_64 random(seed);
   const auto before = names_here();
   for (std::size_t victim = 0; victim < 3; ++victim) {
-    Running running(on(3, {"x.npy", "-o", "y.npy", "--threads", "1"}));
+    Running running(on(3, {"x.npy", "-o", "y.npy", "--threads", "1"}, "1"));
     std::vector<pid_t> ranks;
     for (int i = 0; i < 5000 && ranks.size() < 3; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -32,9 +32,23 @@ void write_spec(const std::string& more = "") {
                  more + "[keep]\noutput = \"{id}.npy\"\nmetrics = [\"entropy\"]\n");
 }
 
+/// When a rank ends badly the others are killed at once, not after a second in which they may end by themselves.
 std::vector<std::string> words(const std::string& folder, const std::vector<std::string>& more = {}) {
-  std::vector<std::string> all{ATTN_MPIRUN, "-n",         "3",     "--oversubscribe", "--mca", "btl_vader_single_copy_mechanism",
-                               "none",      ATTN_PROGRAM, "sweep", "spec.toml",       "-o",    folder};
+  std::vector<std::string> all{ATTN_MPIRUN,
+                               "-n",
+                               "3",
+                               "--oversubscribe",
+                               "--mca",
+                               "btl_vader_single_copy_mechanism",
+                               "none",
+                               "--mca",
+                               "odls_base_sigkill_timeout",
+                               "0",
+                               ATTN_PROGRAM,
+                               "sweep",
+                               "spec.toml",
+                               "-o",
+                               folder};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -116,8 +130,7 @@ TEST_CASE("with a rank killed at random moments and called again, every run is t
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ranks = ranks_of(running.id());
     }
-    // Some are killed while they start: the job takes a second for that, and so little is done in each round.
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 400000));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 150000));
     if (!ranks.empty()) (void)::kill(ranks[random() % ranks.size()], SIGKILL);
     killed += running.wait() != 0 ? 1U : 0U;
   }
