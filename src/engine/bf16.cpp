@@ -81,7 +81,9 @@ void RoundedProducts::add_values(const ProductKeys& keys, const float* weights, 
   const std::size_t head = keys.batch * dims_.kv_heads + keys.kv_head;
   if (not_finite_[head * tiles_of(dims_) + keys.keys.begin / kKeys] != 0)
     return k_.value_product_select(rounded, rounded, values, dim, count, dim, lanes, rescale, output);
-  k_.value_product(rounded, values, dim, count, dim, lanes, rescale, output, {});
+  const std::size_t left = std::min(kKeys, dims_.kv_len - keys.keys.end);
+  const kernels::Ahead<float> ahead{keys_.data() + (row_of(keys) + count) * dims_.head_dim, dims_.head_dim, left, dims_.head_dim};
+  k_.value_product(rounded, values, dim, count, dim, lanes, rescale, output, ahead);
 }
 
 std::unique_ptr<Products<float>> make_bf16_products(const Plan& plan, const Operands<float>& operands, const Execution& execution,

@@ -33,13 +33,16 @@ inline constexpr size_t kLanesOfVector = kWidth<float>;
 /// Without the lower half of the bits.
 HWY_INLINE Floats cut(Floats x) { return hn::BitCast(kFloats, hn::And(hn::BitCast(kWords, x), hn::Set(kWords, 0xFFFF0000U))); }
 
-/// The nearest bfloat16 as a float; NaN stays as it is.
-HWY_INLINE Floats nearest(Floats x) {
+/// The nearest bfloat16 as a float, of what is no NaN.
+HWY_INLINE Floats nearest_number(Floats x) {
   const Words bits = hn::BitCast(kWords, x);
   const Words odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(kWords, 1U));
   const Words up = hn::Add(bits, hn::Add(odd, hn::Set(kWords, 0x7FFFU)));
-  return hn::IfThenElse(hn::IsNaN(x), x, cut(hn::BitCast(kFloats, up)));
+  return cut(hn::BitCast(kFloats, up));
 }
+
+/// The same of anything; NaN stays as it is.
+HWY_INLINE Floats nearest(Floats x) { return hn::IfThenElse(hn::IsNaN(x), x, nearest_number(x)); }
 
 struct Parts {
   Floats high;
@@ -56,9 +59,9 @@ HWY_INLINE Parts parts(Floats x) {
     const auto is_over = hn::Eq(hn::Abs(high), infinity);
     const Floats safe = hn::IfThenElse(is_over, cut(x), high);
     const Floats rest = hn::IfThenElse(hn::Eq(hn::Abs(x), infinity), hn::Zero(kFloats), hn::Sub(x, safe));
-    return {safe, hn::IfThenElse(is_over, cut(rest), nearest(rest))};
+    return {safe, hn::IfThenElse(is_over, cut(rest), nearest_number(rest))};
   } else {
-    return {high, nearest(hn::Sub(x, high))};
+    return {high, nearest_number(hn::Sub(x, high))};
   }
 }
 
