@@ -179,9 +179,11 @@ struct MultiplyPairs {
 inline void vector_product(const PairRows& rows, size_t count, size_t pairs, const PairLanes& lanes_of, size_t lanes,
                            float* sums) {
   using attn::kernels::HWY_NAMESPACE::ScorePanel;
-  for_panels<std::uint32_t, ScorePanel<MultiplyPairs, std::uint32_t>>(
-      lanes, rows.high, rows.stride, count, pairs, lanes_of.high, reinterpret_cast<std::uint32_t*>(sums),
-      static_cast<std::uint32_t*>(nullptr), static_cast<const Ahead<std::uint32_t>*>(nullptr));
+  // cppcheck-suppress invalidPointerCast ; only vectors of bits are stored through it
+  auto* const bits = reinterpret_cast<std::uint32_t*>(sums);
+  for_panels<std::uint32_t, ScorePanel<MultiplyPairs, std::uint32_t>>(lanes, rows.high, rows.stride, count, pairs, lanes_of.high,
+                                                                      bits, static_cast<std::uint32_t*>(nullptr),
+                                                                      static_cast<const Ahead<std::uint32_t>*>(nullptr));
 }
 #endif
 

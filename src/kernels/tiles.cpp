@@ -28,7 +28,7 @@ static_assert(sizeof(TileConfig) == 64);
 /// The instructions themselves: the compilers' own forms of them do not say what memory they read. Tiles are configured anew for
 /// each product, since whoever else uses them in this thread may have left them otherwise.
 struct AmxTiles {
-  // NOLINTBEGIN(hicpp-no-assembler)
+  // NOLINTBEGIN(hicpp-no-assembler,readability-non-const-parameter): lint does not see what instructions write
   static void begin() noexcept {
     static constexpr TileConfig config;
     asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
@@ -51,7 +51,7 @@ struct AmxTiles {
   static void dot() noexcept {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kRows), "i"(kColumns));
   }
-  // NOLINTEND(hicpp-no-assembler)
+  // NOLINTEND(hicpp-no-assembler,readability-non-const-parameter)
 };
 
 /// CPUID: AMX-BF16 and AMX-TILE; XCR0: the system keeps the state of tiles (bits 17 and 18) for its threads.

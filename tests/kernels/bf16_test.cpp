@@ -90,8 +90,8 @@ struct PairSize {
   std::size_t groups;
 };
 
-const PairSize kPairSizes[] = {{1, 1, 1},   {2, 64, 3},  {15, 15, 1}, {16, 16, 2}, {17, 17, 1}, {31, 33, 2},
-                               {33, 31, 1}, {48, 63, 2}, {65, 32, 1}, {95, 49, 3}, {96, 64, 2}, {257, 8, 1}};
+constexpr PairSize kPairSizes[] = {{1, 1, 1},   {2, 64, 3},  {15, 15, 1}, {16, 16, 2}, {17, 17, 1}, {31, 33, 2},
+                                   {33, 31, 1}, {48, 63, 2}, {65, 32, 1}, {95, 49, 3}, {96, 64, 2}, {257, 8, 1}};
 
 void check_products(const Way& way, const PairSize& size, Random& random, bool split) {
   const std::size_t pairs = size.groups * way.product->pairs;
