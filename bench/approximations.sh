@@ -21,7 +21,7 @@ cd "$folder"
 seed=0
 for name in q k v; do "$attn" gen --shape "$length,64" --seed $((++seed)) -o $name.npy; done
 
-methods=window:512,window:512:64,linear,features:256,nystrom:64,pool:256
+methods=window:512,window:512:64,linear,features:256,nystrom:64,pool:256,bf16,split
 declare -A seconds error
 order=()
 # take FILE CAUSAL: the shortest seconds of each method.
