@@ -42,7 +42,7 @@ class TiledSplit {
   /// The keys of one task, the `number`-th of its block.
   struct Piece {
     Entry& entry;
-    std::size_t number;
+    std::size_t number = 0;
     KeyRange keys;
   };
   [[nodiscard]] Piece piece(std::size_t task) const;
