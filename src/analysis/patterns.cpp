@@ -60,14 +60,23 @@ void PatternWatch<T>::rows(const RowBlock<T>& block) {
   for (std::size_t i = 0; i < block.queries; ++i) {
     RowPattern& row = rows_[row_of(block.batch, block.head, block.query + i)];
     const RowFacts& facts = block.facts[i];
+    // Of a row with a NaN the mass is NaN, too.
+    row.is_negative = std::isnan(facts.entropy) && !std::isnan(facts.mass);
     if (shares_) {
       row.entropy = facts.entropy;
       row.whole = facts.mass;
-    } else if (facts.mass > 0) {
+    } else if (!(facts.mass <= 0)) {
       // Weights need not add up to 1; how even they are is a matter of their shares.
       row.entropy = std::log(facts.mass) + facts.entropy / facts.mass;
     }
   }
+}
+
+template <class T>
+std::optional<std::size_t> PatternWatch<T>::first_negative() const {
+  const auto found = std::ranges::find_if(rows_, [](const RowPattern& row) { return row.is_negative; });
+  if (found == rows_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - rows_.begin());
 }
 
 template <class T>
@@ -90,7 +99,7 @@ std::vector<HeadPattern> PatternWatch<T>::heads() const {
       first.take(row.first / row.whole);
       if (has_key(p)) self.take(row.self / row.whole);
       band.take(row.band / row.whole);
-      uniform.take(std::min(1.0, row.entropy / std::log(static_cast<double>(row.keys))));
+      uniform.take(std::min(row.entropy / std::log(static_cast<double>(row.keys)), 1.0));  // NaN stays
     }
     heads[h] = {previous.value(), first.value(), self.value(), band.value(), uniform.value()};
   }

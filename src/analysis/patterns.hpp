@@ -4,6 +4,7 @@
 #include "analysis/statistics.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -42,6 +43,8 @@ class PatternWatch : public SharedObserver<T> {
   void learn(const Lines& lines, std::string_view bytes) override {
     take_bytes(lines, bytes, rows_, plan_.dims.heads, plan_.dims.q_len);
   }
+  /// The first row with negative weights, which have no entropy: heads() means nothing then.
+  [[nodiscard]] std::optional<std::size_t> first_negative() const;
   /// [batch, heads], after the walk.
   [[nodiscard]] std::vector<HeadPattern> heads() const;
 
@@ -54,6 +57,7 @@ class PatternWatch : public SharedObserver<T> {
     double entropy = 0;
     double whole = 1;  ///< what its numbers are shares of
     std::size_t keys = 0;
+    bool is_negative = false;
   };
   [[nodiscard]] std::size_t row_of(std::size_t b, std::size_t h, std::size_t i) const noexcept {
     return (b * plan_.dims.heads + h) * plan_.dims.q_len + i;

@@ -1,11 +1,11 @@
 // The cells of a picture of weights, gathered while a walk hands out columns.
 #include "analysis/pooled_weights.hpp"
 
-#include "kernels/kernels.hpp"
 #include "render/picture.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -20,6 +20,8 @@ constexpr std::size_t kNotDrawn = static_cast<std::size_t>(-1);
 
 /// Queries whose numbers are pooled side by side.
 using kernels::kLanes;
+/// What kernels ask of a tile's address.
+constexpr std::size_t kAlignment = 64;
 
 /// The cell that thing `index` of `length` lies in.
 std::size_t cell_of(std::size_t index, std::size_t cells, std::size_t length) {
@@ -37,13 +39,34 @@ T larger(T a, T b) {
   return b > a || std::isnan(b) ? b : a;
 }
 
+template <class T>
+double sum_onto(double sum, const T* begin, const T* end) {
+  for (; begin != end; ++begin) sum += static_cast<double>(*begin);
+  return sum;
+}
+
+template <class T>
+double largest_of(double top, const T* begin, const T* end) {
+  bool is_nan = std::isnan(top);
+  for (; begin != end; ++begin) {
+    const auto x = static_cast<double>(*begin);
+    is_nan |= std::isnan(x);
+    top = x > top ? x : top;
+  }
+  return is_nan ? std::numeric_limits<double>::quiet_NaN() : top;
+}
+
 }  // namespace
 
 std::size_t pieces_of(const PoolGrid& grid, std::size_t kv_len) { return grid.columns + kv_len / kernels::kKeys; }
 
 template <class T>
 PooledWeights<T>::PooledWeights(const engine::Plan& plan, Pool pool, PoolGrid grid)
-    : plan_(plan), pool_(pool), grid_(std::move(grid)), plane_of_(plan.dims.batch * plan.dims.heads, kNotDrawn) {
+    : plan_(plan),
+      kernels_(*kernels::available<T>().front()),
+      pool_(pool),
+      grid_(std::move(grid)),
+      plane_of_(plan.dims.batch * plan.dims.heads, kNotDrawn) {
   for (std::size_t n = 0; n < grid_.heads.size(); ++n) plane_of_[grid_.heads[n]] = n;
   for (std::size_t c = 0; c < grid_.columns; ++c) {
     const std::size_t end = first_of(c + 1, grid_.columns, plan.dims.kv_len);
@@ -125,16 +148,18 @@ void PooledWeights<T>::learn(const Lines& lines, std::string_view bytes) {
 
 template <class T>
 void PooledWeights<T>::take_piece(const engine::Tile<T>& tile, const Piece& piece, double* to) {
-  T lanes[kLanes];
+  alignas(kAlignment) T lanes[kLanes];
   std::size_t row = cell_of(tile.query, grid_.rows, plan_.dims.q_len);
   std::size_t row_end = first_of(row + 1, grid_.rows, plan_.dims.q_len);
   for (std::size_t first = 0; first < tile.queries; first += kLanes) {
     const std::size_t count = std::min(kLanes, tile.queries - first);
     pool_keys(tile, piece.begin - tile.key, piece.end - tile.key, first, count, lanes);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (tile.query + first + i == row_end) row_end = first_of(++row + 1, grid_.rows, plan_.dims.q_len);
-      const auto x = static_cast<double>(lanes[i]);
-      to[row] = pool_ == Pool::mean ? to[row] + x : larger(to[row], x);
+    for (std::size_t i = 0; i < count;) {
+      const std::size_t query = tile.query + first + i;
+      if (query == row_end) row_end = first_of(++row + 1, grid_.rows, plan_.dims.q_len);
+      const std::size_t stop = std::min(count, i + (row_end - query));
+      to[row] = pool_ == Pool::mean ? sum_onto(to[row], lanes + i, lanes + stop) : largest_of(to[row], lanes + i, lanes + stop);
+      i = stop;
     }
   }
 }
@@ -142,22 +167,28 @@ void PooledWeights<T>::take_piece(const engine::Tile<T>& tile, const Piece& piec
 template <class T>
 void PooledWeights<T>::pool_keys(const engine::Tile<T>& tile, std::size_t begin, std::size_t end, std::size_t first,
                                  std::size_t count, T* lanes) const {
-  const T* data = tile.data + first * tile.query_step;
-  for (std::size_t i = 0; i < count; ++i) lanes[i] = data[i * tile.query_step + begin * tile.key_step];
+  const T* data = tile.data + first * tile.query_step + begin * tile.key_step;
   const auto over_keys = [&](auto join) {
-    if (tile.query_step == 1 && count == kLanes) {
-      // All lanes of a full block: the compiler knows how many there are.
-      for (std::size_t j = begin + 1; j < end; ++j)
-        for (std::size_t i = 0; i < kLanes; ++i) lanes[i] = join(lanes[i], data[j * tile.key_step + i]);
-      return;
+    for (std::size_t i = 0; i < count; ++i) {
+      lanes[i] = data[i * tile.query_step];
+      for (std::size_t j = 1; j < end - begin; ++j) lanes[i] = join(lanes[i], data[i * tile.query_step + j * tile.key_step]);
     }
-    for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t j = begin + 1; j < end; ++j) lanes[i] = join(lanes[i], data[i * tile.query_step + j * tile.key_step]);
   };
-  if (pool_ == Pool::mean)
+  // Tiles of the kernels' own form; the others give the same bits.
+  if (tile.query_step == 1 && tile.key_step == kLanes && reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0)
+    (pool_ == Pool::mean ? kernels_.key_sums : kernels_.key_maxima)(data, end - begin, count, lanes);
+  else if (pool_ == Pool::mean)
     over_keys([](T a, T b) { return a + b; });
   else
     over_keys([](T a, T b) { return larger(a, b); });
+  if (tile.divisor == nullptr) return;
+  // What is largest stays so when all are divided.
+  for (std::size_t i = 0; i < count; ++i) {
+    const T divisor = tile.divisor[first + i];
+    // The quotient is made in any case, so that the compiler makes vector code of it.
+    const T weight = lanes[i] / divisor;
+    lanes[i] = divisor == 0 ? T(0) : weight;
+  }
 }
 
 template <class T>

@@ -5,6 +5,7 @@
 #include "analysis/shared_observer.hpp"
 #include "engine/observer.hpp"
 #include "engine/plan.hpp"
+#include "kernels/kernels.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -34,7 +35,7 @@ class PooledWeights : public SharedObserver<T> {
  public:
   PooledWeights(const engine::Plan& plan, Pool pool, PoolGrid grid);
 
-  [[nodiscard]] engine::Needs needs() const override { return {.columns = true}; }
+  [[nodiscard]] engine::Needs needs() const override { return {.columns = true, .undivided = true}; }
   void rows(const engine::RowBlock<T>& block) override;
   void columns(const engine::Tile<T>& tile) override;
   /// Of the sums over columns that begin with a whole tile of keys; what rows say they do not hold.
@@ -61,6 +62,7 @@ class PooledWeights : public SharedObserver<T> {
                  T* lanes) const;
 
   const engine::Plan& plan_;
+  const kernels::KernelTable<T>& kernels_;
   Pool pool_;
   PoolGrid grid_;
   std::vector<std::size_t> plane_of_;  ///< of each head of all batch entries: its place in grid_.heads, or kNotDrawn

@@ -19,6 +19,8 @@ struct Tile {
   const T* data = nullptr;
   std::size_t query_step = 0;
   std::size_t key_step = 0;
+  /// [queries], of those who ask for undivided columns: weights are the values over it, 0 where it is 0. Null: they are final.
+  const T* divisor = nullptr;
 
   [[nodiscard]] T at(std::size_t i, std::size_t j) const noexcept { return data[i * query_step + j * key_step]; }
 };
@@ -67,6 +69,7 @@ struct Needs {
   bool facts = false;          ///< of each row
   std::size_t top = 0;         ///< how many of each query's strongest keys
   bool columns = false;        ///< the final weights once more, column by column
+  bool undivided = false;      ///< with columns: they may come with their divisor, which spares a division of each
 
   [[nodiscard]] bool any_scores() const noexcept { return raw_scores || capped_scores || masked_scores; }
   Needs& operator|=(const Needs& other) noexcept {
@@ -79,6 +82,7 @@ struct Needs {
     facts |= other.facts;
     top = std::max(top, other.top);
     columns |= other.columns;
+    undivided |= other.undivided;
     return *this;
   }
   /// Something is learned of rows beside their sums.
@@ -101,8 +105,9 @@ class Observer {
   virtual void capped_scores(const Tile<T>& /*tile*/) {}
   virtual void masked_scores(const Tile<T>& /*tile*/) {}
   virtual void rows(const RowBlock<T>& /*block*/) {}
-  /// Final weights, after all calls of the others: tiles of one (batch, head, key) come from one thread, in ascending order of
-  /// their queries, and so do neighbouring keys j with the same j / kernels::kKeys. Tiles that nobody sees are left out.
+  /// Final weights, or with their divisor for those who ask for that, after all calls of the others: tiles of one (batch, head,
+  /// key) come from one thread, in ascending order of their queries, and so do neighbouring keys j with the same j /
+  /// kernels::kKeys. Tiles that nobody sees are left out.
   virtual void columns(const Tile<T>& /*tile*/) {}
 };
 

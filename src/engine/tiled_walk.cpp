@@ -373,6 +373,13 @@ void TiledWalk<T>::columns() {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
     T* tile = scratch_.tile.get();
     block_.weigh(tile, keys.count(), scratch_);
+    // A NaN is told from what is masked by weights that are final.
+    const bool divides = std::any_of(block_.divisor(), block_.divisor() + block_.lanes(), [](T x) { return std::isnan(x); });
+    const auto is_undivided = [&](const Needs& needs) { return needs.undivided && !divides; };
+    hand_out_columns(keys, block_.divisor(), is_undivided);
+    if (std::ranges::all_of(job_.observers,
+                            [&](const Observer<T>* o) { return !o->needs().columns || is_undivided(o->needs()); }))
+      return;
     k_.finish_tile(tile, keys.count(), block_.lanes(), block_.divisor());
     const BlockPlace& place = block_.place();
     for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
@@ -381,20 +388,29 @@ void TiledWalk<T>::columns() {
         if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
           tile[j * kLanes + lane] = 0;
     }
-    for (std::size_t part = 0; part < place.heads; ++part) {
-      const Tile<T> handed{.batch = place.batch,
-                           .head = place.head + part,
-                           .query = place.first,
-                           .queries = place.queries,
-                           .key = keys.begin,
-                           .keys = keys.count(),
-                           .data = tile + part * place.queries,
-                           .query_step = 1,
-                           .key_step = kLanes};
-      for (Observer<T>* observer : job_.observers)
-        if (observer->needs().columns) observer->columns(handed);
-    }
+    hand_out_columns(keys, nullptr, [&](const Needs& needs) { return !is_undivided(needs); });
   });
+}
+
+template <class T>
+template <class Wants>
+void TiledWalk<T>::hand_out_columns(const Keys& keys, const T* divisor, const Wants& wants) {
+  const BlockPlace& place = block_.place();
+  for (std::size_t part = 0; part < place.heads; ++part) {
+    const std::size_t lane = part * place.queries;
+    const Tile<T> handed{.batch = place.batch,
+                         .head = place.head + part,
+                         .query = place.first,
+                         .queries = place.queries,
+                         .key = keys.begin,
+                         .keys = keys.count(),
+                         .data = scratch_.tile.get() + lane,
+                         .query_step = 1,
+                         .key_step = kLanes,
+                         .divisor = divisor == nullptr ? nullptr : divisor + lane};
+    for (Observer<T>* observer : job_.observers)
+      if (observer->needs().columns && wants(observer->needs())) observer->columns(handed);
+  }
 }
 
 template class TiledWalk<float>;

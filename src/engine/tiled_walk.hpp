@@ -95,6 +95,9 @@ class TiledWalk {
   /// Adds the tile, each lane divided by its divisor, to the pairs; hands out first what does not lie just before it.
   void add_pairs(const Keys& keys, const T* tile, const T* divisor, const PairKind& kind);
   void hand_out(const PairKind& kind);
+  /// Hands the tile at hand to the observers of columns whose needs `wants` takes.
+  template <class Wants>
+  void hand_out_columns(const Keys& keys, const T* divisor, const Wants& wants);
 
   const TiledJob<T>& job_;
   const kernels::KernelTable<T>& k_;

@@ -141,6 +141,13 @@ struct KernelTable {
   /// The same with a threshold for each row of the tile: tile[j][i] > threshold[j].
   bool (*rows_above)(const T* tile, std::size_t count, std::size_t lanes, const T* threshold, std::uint64_t* bits);
 
+  // What a picture takes of neighbouring keys, `count` of them and at least one.
+
+  /// out[i] = tile[0][i] + tile[1][i] + ...
+  void (*key_sums)(const T* tile, std::size_t count, std::size_t lanes, T* out);
+  /// out[i] = the largest tile[j][i], NaN where one of them is.
+  void (*key_maxima)(const T* tile, std::size_t count, std::size_t lanes, T* out);
+
   /// In place: exp2 of numbers <= 0; for tests: tanh, ln of numbers > 0.
   void (*exp2)(T* values, std::size_t rows);
   void (*tanh)(T* values, std::size_t rows);

@@ -156,6 +156,48 @@ bool rows_above(const T* tile, size_t count, size_t lanes, const T* threshold, s
   return above_bits<T>(tile, count, lanes, OfRow<T>{threshold}, bits);
 }
 
+struct SumOf {
+  template <class V>
+  static HWY_INLINE V join(V sum, V x) {
+    return hn::Add(sum, x);
+  }
+};
+
+struct LargestOf {
+  template <class V>
+  static HWY_INLINE V join(V top, V x) {
+    return hn::IfThenElse(hn::Or(hn::Gt(x, top), hn::IsNaN(x)), x, top);
+  }
+};
+
+/// One number for each lane from all rows, joined in their order.
+template <class T, class F>
+struct JoinedRowsPanel {
+  template <size_t N>
+  static void run(size_t lane, const T* tile, size_t count, T* out) {
+    const Tag<T> d;
+    Vec<T> joined[N];
+    ATTN_UNROLL
+    for (size_t v = 0; v < N; ++v) joined[v] = hn::Load(d, tile + lane + v * kWidth<T>);
+    for (size_t j = 1; j < count; ++j) {
+      ATTN_UNROLL
+      for (size_t v = 0; v < N; ++v) joined[v] = F::join(joined[v], hn::Load(d, tile + j * kLanes + lane + v * kWidth<T>));
+    }
+    ATTN_UNROLL
+    for (size_t v = 0; v < N; ++v) hn::Store(joined[v], d, out + lane + v * kWidth<T>);
+  }
+};
+
+template <class T>
+void key_sums(const T* tile, size_t count, size_t lanes, T* out) {
+  for_panels<T, JoinedRowsPanel<T, SumOf>>(lanes, tile, count, out);
+}
+
+template <class T>
+void key_maxima(const T* tile, size_t count, size_t lanes, T* out) {
+  for_panels<T, JoinedRowsPanel<T, LargestOf>>(lanes, tile, count, out);
+}
+
 }  // namespace attn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

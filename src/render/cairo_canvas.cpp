@@ -143,7 +143,8 @@ class CairoCanvas : public Canvas {
     return {room > 0 ? std::min(size.x, room) : size.x, size.y};
   }
 
-  /// Neighbours of one colour in a row are one rectangle.
+  /// Neighbours of one colour in a row are one rectangle. Each reaches under the next ones: where a viewer's pixels do not fall
+  /// on the edges, the paper would show between them.
   void rectangles(const Box& box, std::size_t rows, std::size_t columns, std::span<const Colour> colours) {
     const double width = box.width / static_cast<double>(columns);
     const double height = box.height / static_cast<double>(rows);
@@ -152,8 +153,10 @@ class CairoCanvas : public Canvas {
       for (std::size_t begin = 0; begin < columns;) {
         std::size_t end = begin + 1;
         while (end < columns && row[end] == row[begin]) ++end;
+        const std::size_t below = std::min(r + 2, rows);
+        const std::size_t beside = std::min(end + 1, columns);
         fill({box.x + width * static_cast<double>(begin), box.y + height * static_cast<double>(r),
-              width * static_cast<double>(end - begin), height},
+              width * static_cast<double>(beside - begin), height * static_cast<double>(below - r)},
              row[begin]);
         begin = end;
       }

@@ -123,6 +123,18 @@ std::vector<analysis::SharedObserver<T>*> WatchPart<T>::shared() const {
   return all;
 }
 
+namespace {
+
+/// `row` counts through all heads and batch entries.
+[[noreturn]] void refuse_negative(const engine::Dims& d, std::size_t row) {
+  throw Error(Status::data,
+              fmt::format("query {} of head {}, batch entry {}, has negative weights, which have no entropy", row % d.q_len,
+                          row / d.q_len % d.heads, row / d.q_len / d.heads),
+              "statistics of columns do not need one: --per column");
+}
+
+}  // namespace
+
 template <class T>
 void WatchOutputs<T>::finish(Reporter& reporter) const {
   if (made_.rows != nullptr) {
@@ -130,15 +142,10 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
     // Of a row with a NaN the mass is NaN, too.
     const auto found =
         std::ranges::find_if(facts, [](const engine::RowFacts& f) { return std::isnan(f.entropy) && !std::isnan(f.mass); });
-    if (found != facts.end()) {
-      const auto row = static_cast<std::size_t>(found - facts.begin());
-      const engine::Dims& d = plan_.dims;
-      throw Error(Status::data,
-                  fmt::format("query {} of head {}, batch entry {}, has negative weights, which have no entropy", row % d.q_len,
-                              row / d.q_len % d.heads, row / d.q_len / d.heads),
-                  "statistics of columns do not need one: --per column");
-    }
+    if (found != facts.end()) refuse_negative(plan_.dims, static_cast<std::size_t>(found - facts.begin()));
   }
+  if (made_.patterns != nullptr)
+    if (const auto row = made_.patterns->first_negative()) refuse_negative(plan_.dims, *row);
   if (plot_ != nullptr) plot_->finish(reporter);
   if (made_.keys != nullptr && made_.keys->short_rows() > 0)
     reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", made_.keys->short_rows(),

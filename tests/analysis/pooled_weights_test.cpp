@@ -31,13 +31,17 @@ Dense dense_of(const Shape& shape, unsigned seed, bool is_negative) {
   return dense;
 }
 
-/// Hands out blocks of 64 queries against tiles of 96 keys, [key][query] with a stride of 64, as the tiled engine does.
+/// Hands out blocks of 64 queries against tiles of 96 keys, [key][query] with a stride of 64, as the tiled engine does: final
+/// weights, or what they are once they are divided.
 template <class T>
-void hand_out_tiles(const Dense& dense, PooledWeights<T>& cells) {
+void hand_out_tiles(const Dense& dense, PooledWeights<T>& cells, bool is_undivided = false) {
   const engine::Dims& d = dense.plan.dims;
   constexpr std::size_t keys = kernels::kKeys;
   constexpr std::size_t lanes = kernels::kLanes;
-  std::vector<T> tile(keys * lanes);
+  alignas(64) T tile[keys * lanes];
+  T divisor[lanes];
+  for (std::size_t i = 0; i < lanes; ++i)
+    divisor[i] = is_undivided ? static_cast<T>(std::ldexp(1.0, static_cast<int>(i % 7))) : T(1);
   for (std::size_t head = 0; head < d.batch * d.heads; ++head)
     for (std::size_t key = 0; key < d.kv_len; key += keys)
       for (std::size_t query = 0; query < d.q_len; query += lanes) {
@@ -46,8 +50,9 @@ void hand_out_tiles(const Dense& dense, PooledWeights<T>& cells) {
         std::ranges::fill(tile, static_cast<T>(kNan));
         for (std::size_t j = 0; j < own_keys; ++j)
           for (std::size_t i = 0; i < queries; ++i)
-            tile[j * lanes + i] = static_cast<T>(dense.weights[(head * d.q_len + query + i) * d.kv_len + key + j]);
-        cells.columns({head / d.heads, head % d.heads, query, queries, key, own_keys, tile.data(), 1, lanes});
+            tile[j * lanes + i] = divisor[i] * static_cast<T>(dense.weights[(head * d.q_len + query + i) * d.kv_len + key + j]);
+        cells.columns(
+            {head / d.heads, head % d.heads, query, queries, key, own_keys, tile, 1, lanes, is_undivided ? divisor : nullptr});
       }
 }
 
@@ -107,6 +112,8 @@ TEST_CASE("cells are the means and maxima of their pairs, however tiles come") {
             INFO(shape[2], " x ", shape[3], " to ", rows, " x ", columns);
             PooledWeights<float> tiles(dense.plan, pool, grid);
             hand_out_tiles(dense, tiles);
+            PooledWeights<float> undivided(dense.plan, pool, grid);
+            hand_out_tiles(dense, undivided, true);
             PooledWeights<double> lines(dense.plan, pool, grid);
             engine::Observer<double>* const observers[] = {&lines};
             static_cast<void>(
@@ -115,10 +122,32 @@ TEST_CASE("cells are the means and maxima of their pairs, however tiles come") {
             for (std::size_t n = 0; n < grid.heads.size(); ++n) {
               const std::vector<double> expected = expected_cells(dense, grid.heads[n], grid, pool);
               check_near(tiles.cells(n), expected, 1e-6);
+              // Divisors are powers of 2 here: nothing is rounded but sums, and those alike.
+              CHECK(undivided.cells(n) == tiles.cells(n));
               check_near(lines.cells(n), expected, 1e-13);
             }
           }
     }
+}
+
+TEST_CASE("a query whose weights add up to nothing weighs 0, and the largest weight is that of weights divided one by one") {
+  const Dense dense = dense_of({1, 1, 64, 10}, 5, false);
+  alignas(64) float tile[10 * 64];
+  float divisor[64];
+  for (std::size_t i = 0; i < 64; ++i) divisor[i] = i % 5 == 0 ? 0.0F : 3.0F + static_cast<float>(i);
+  std::vector<double> expected;
+  for (std::size_t i = 0; i < 64; ++i) {
+    float top = 0;
+    for (std::size_t j = 0; j < 10; ++j) {
+      const auto w = static_cast<float>(dense.weights[i * 10 + j]);
+      tile[j * 64 + i] = w;
+      if (i % 5 != 0) top = std::max(top, w / divisor[i]);
+    }
+    expected.push_back(static_cast<double>(top));
+  }
+  PooledWeights<float> cells(dense.plan, Pool::max, {64, 1, {0}});
+  cells.columns({0, 0, 0, 64, 0, 10, tile, 1, 64, divisor});
+  CHECK(cells.cells(0) == expected);
 }
 
 TEST_CASE("a NaN is seen in its cell and nowhere else") {

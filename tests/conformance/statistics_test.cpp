@@ -1,6 +1,7 @@
 // Statistics and strongest pairs of attn run against the oracle's dense weights; tests/data/make_statistics_cases.py drew them.
 #include "conformance/case_folder.hpp"
 #include "conformance/command.hpp"
+#include "conformance/number_table.hpp"
 #include "request/look.hpp"
 
 #include <attn/io.hpp>
@@ -39,26 +40,6 @@ std::map<std::string, double>& worst() {
   return seen;
 }
 
-/// A table of numbers with a header.
-class Table {
- public:
-  explicit Table(const std::string& file) {
-    Listener listener;
-    ReadOptions options;
-    options.text_type = DType::f64;
-    options.header = Header::yes;
-    array_ = read_array(FileName::parse(file), options, listener).array;
-  }
-  [[nodiscard]] std::size_t rows() const { return array_.shape()[0]; }
-  [[nodiscard]] double at(std::size_t row, std::size_t column) const {
-    return array_.values<double>()[row * array_.shape()[1] + column];
-  }
-  [[nodiscard]] std::size_t index(std::size_t row, std::size_t column) const { return static_cast<std::size_t>(at(row, column)); }
-
- private:
-  Array array_;
-};
-
 class Judge {
  public:
   Judge(const Json& one, const std::string& engine)
@@ -73,7 +54,7 @@ class Judge {
   }
 
   /// The largest weight, and its place where it stands out from the second.
-  void largest(const Table& table, std::size_t line, std::size_t column, const Json& facts) const {
+  void largest(const NumberTable& table, std::size_t line, std::size_t column, const Json& facts) const {
     near("max", table.at(line, column), facts[0]);
     const double gap = facts[0].get<double>() - facts[2].get<double>();
     if (gap > 1e-3 * std::max(1e-3, std::abs(facts[0].get<double>())))
@@ -82,7 +63,7 @@ class Judge {
 
   /// What a file of rows says against the lines `name` of the case.
   void rows(const char* name = "rows") const {
-    const Table table("rows.csv");
+    const NumberTable table("rows.csv");
     REQUIRE_EQ(table.rows(), lengths(0) * lengths(1));
     for (const Json& row : one_[name]) {
       const auto r = row[0].get<std::size_t>();
@@ -96,7 +77,7 @@ class Judge {
   }
 
   void columns(const char* name = "columns") const {
-    const Table table("columns.csv");
+    const NumberTable table("columns.csv");
     REQUIRE_EQ(table.rows(), lengths(0) * lengths(2));
     for (const Json& column : one_[name]) {
       const auto c = column[0].get<std::size_t>();
@@ -131,7 +112,7 @@ class Judge {
 
   /// The strongest of lines `name`, whose length is lengths(side); the other side's numbers stand in `other`.
   void strongest(const char* file, const char* name, std::size_t side, std::size_t own, std::size_t other) const {
-    const Table table(file);
+    const NumberTable table(file);
     std::map<std::size_t, std::vector<std::size_t>> lines;
     const std::size_t heads = heads_of(table);
     for (std::size_t r = 0; r < table.rows(); ++r) {
@@ -162,7 +143,7 @@ class Judge {
  private:
   [[nodiscard]] std::size_t lengths(std::size_t i) const { return one_["lengths"][i]; }
   /// Heads of one batch entry, as far as the table shows them.
-  static std::size_t heads_of(const Table& table) {
+  static std::size_t heads_of(const NumberTable& table) {
     std::size_t heads = 1;
     for (std::size_t r = 0; r < table.rows(); ++r) heads = std::max(heads, table.index(r, 1) + 1);
     return heads;

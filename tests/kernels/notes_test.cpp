@@ -58,6 +58,35 @@ TEST_CASE_TEMPLATE("row_sums are those of a plain loop", T, float, double) {
   }
 }
 
+TEST_CASE_TEMPLATE("key_sums and key_maxima are chains over the keys, bit for bit; a NaN stays", T, float, double) {
+  Random random(67);
+  for (const KernelTable<T>* table : available<T>()) {
+    CAPTURE(std::string(table->isa));
+    for (const std::size_t count : kCounts) {
+      for (const std::size_t lanes : kLaneCounts) {
+        Lanes<T> tile = weights_tile<T>(random, count);
+        for (std::size_t i = 0; i < lanes; ++i)
+          if (random.below(9) == 0) tile.at(random.below(count), i) = std::numeric_limits<T>::quiet_NaN();
+        Lanes<T> sums(1);
+        Lanes<T> maxima(1);
+        table->key_sums(tile.get(), count, lanes, sums.get());
+        table->key_maxima(tile.get(), count, lanes, maxima.get());
+        for (std::size_t i = 0; i < lanes; ++i) {
+          T sum = tile.at(0, i);
+          T top = tile.at(0, i);
+          for (std::size_t j = 1; j < count; ++j) {
+            const T x = tile.at(j, i);
+            sum = sum + x;
+            top = x > top || std::isnan(x) ? x : top;
+          }
+          CHECK(same_numbers(&sum, &sums.at(0, i), 1));
+          CHECK(same_numbers(&top, &maxima.at(0, i), 1));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("a negative weight has no logarithm, 1 and 0 give exactly 0", T, float, double) {
   for (const KernelTable<T>* table : available<T>()) {
     CAPTURE(std::string(table->isa));
