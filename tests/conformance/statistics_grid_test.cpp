@@ -44,9 +44,9 @@ double entropy_of(const std::vector<double>& x) {
 /// One case of the grid with its dense weights and the lengths of its values.
 class Dense {
  public:
-  Dense(const Json& one, const double*& numbers)
-      : one(one), heads(one["shape"][1]), q_len(one["shape"][2]), kv_len(one["shape"][3]), offset(one["offset"]) {
-    const std::size_t all = one["shape"][0].get<std::size_t>() * heads;
+  Dense(const Json& own, const double*& numbers)
+      : one(own), heads(own["shape"][1]), q_len(own["shape"][2]), kv_len(own["shape"][3]), offset(own["offset"]) {
+    const std::size_t all = own["shape"][0].get<std::size_t>() * heads;
     rows.length = norm_rows.length = kv_len;
     rows.numbers.assign(numbers, numbers + all * q_len * kv_len);
     numbers += all * q_len * kv_len;
@@ -315,10 +315,14 @@ void judge_grid_case(const Dense& dense, const std::string& engine, bool by_norm
     (void)run_inside(joined(joined(arguments, stats("row", "rows.csv")), wanted.words));
     judge.rows();
     judge.strongest_keys(wanted);
-    (void)run_inside(joined(arguments, {"--stats-per", "head", "--stats-out", "heads.csv"}));
-    judge.heads();
-    (void)run_inside(joined(arguments, {"--stats-per", "pattern", "--stats-out", "patterns.csv"}));
-    judge.patterns();
+    // One of the two for weights, the other for norms: the next normalizer has them the other way round.
+    if ((index % 2 == 0) == by_norm) {
+      (void)run_inside(joined(arguments, {"--stats-per", "head", "--stats-out", "heads.csv"}));
+      judge.heads();
+    } else {
+      (void)run_inside(joined(arguments, {"--stats-per", "pattern", "--stats-out", "patterns.csv"}));
+      judge.patterns();
+    }
   }
   // The mass is that of rows.
   if (wanted.mass > 0) wanted = list_of(0);

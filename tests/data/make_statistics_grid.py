@@ -100,8 +100,8 @@ def add_kind(case, kind, random):
         case.flag("--softcap", 0.75)
         kw["softcap"] = 0.75
     elif kind == "temperature":
-        case.flag("--temperature", 0.5)
-        kw["temperature"] = 0.5
+        case.flag("--temperature", 1.75)
+        kw["temperature"] = 1.75
     elif kind == "lengths":
         case.flag("--key-lengths", "4,0,1")
         kw["kv_lengths"] = np.array([4, 0, 1])
