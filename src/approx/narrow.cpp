@@ -45,7 +45,11 @@ class Widening : public engine::Observer<float> {
  public:
   explicit Widening(engine::Observer<double>& to, std::size_t value_dim) : to_(to), value_dim_(value_dim) {}
 
-  [[nodiscard]] engine::Needs needs() const override { return to_.needs(); }
+  [[nodiscard]] engine::Needs needs() const override {
+    engine::Needs needs = to_.needs();
+    needs.undivided = false;  // divisors are not handed on
+    return needs;
+  }
   void weights(const engine::Tile<float>& tile) override { hand_on(tile, &engine::Observer<double>::weights); }
   void raw_scores(const engine::Tile<float>& tile) override { hand_on(tile, &engine::Observer<double>::raw_scores); }
   void capped_scores(const engine::Tile<float>& tile) override { hand_on(tile, &engine::Observer<double>::capped_scores); }
