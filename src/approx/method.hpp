@@ -129,6 +129,7 @@ struct Choice {
 
 // The methods.
 [[nodiscard]] const Method& window_method();
+[[nodiscard]] const Method& block_method();
 [[nodiscard]] const Method& linear_method();
 [[nodiscard]] const Method& features_method();
 [[nodiscard]] const Method& nystrom_method();

@@ -55,9 +55,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }  // namespace
 
 std::span<const Method* const> methods() {
-  static const std::array table{&window_method(), &linear_method(), &features_method(), &nystrom_method(),
-                                &pool_method(),   &heads_method(),  &int8_method(),     &bf16_method(),
-                                &split_method(),  &mass_method(),   &topk_method()};
+  static const std::array table{&window_method(),  &block_method(), &linear_method(), &features_method(),
+                                &nystrom_method(), &pool_method(),  &heads_method(),  &int8_method(),
+                                &bf16_method(),    &split_method(), &mass_method(),   &topk_method()};
   return table;
 }
 

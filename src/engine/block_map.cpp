@@ -289,6 +289,12 @@ BlockMap::BlockMap(const Plan& plan, const Execution& execution, const std::vect
   if (plan.has_gap()) layers_.push_back(gap_layer(plan, execution, wanted));
 }
 
+void BlockMap::choose(Layer layer) {
+  knows_ = true;
+  is_chosen_ = true;
+  layers_.push_back(std::move(layer));
+}
+
 Cover BlockMap::cover(std::size_t batch, std::size_t head, std::size_t heads, std::size_t query, std::size_t queries,
                       KeyRange keys) const noexcept {
   if (!knows_) return Cover::mixed;

@@ -59,8 +59,14 @@ class BlockMap {
     std::vector<std::uint8_t> covers_;  ///< [batch][heads][blocks][row_bytes]: 4 tiles a byte, no byte of two blocks
   };
 
+  /// Hides tiles besides those that masks hide: `layer` has the same cover for all heads that stand in one block.
+  void choose(Layer layer);
+  /// True when it hides what masks do not.
+  [[nodiscard]] bool is_chosen() const noexcept { return is_chosen_; }
+
  private:
   bool knows_ = false;
+  bool is_chosen_ = false;
   std::vector<Layer> layers_;
 };
 

@@ -30,7 +30,7 @@ std::size_t wake_for(const Plan& plan, const PruneRule& rule) {
   return rule.keys == 0 ? room : std::min(room, 3 * rule.keys + 2 * kernels::kKeys);
 }
 
-std::uint64_t block_bytes(const Dims& d) { return BlockMemory<float>::bytes(d.head_dim, d.value_dim); }
+std::uint64_t bytes_of_block(const Dims& d) { return BlockMemory<float>::bytes(d.head_dim, d.value_dim); }
 
 void check_rule(const Plan& plan, const PruneRule& rule) {
   const std::string refusal = prune_refusal(plan);
@@ -134,7 +134,7 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
   std::vector<PruneReport> reports(blocks.count());
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
   // Blocks that are computed exactly after all are so together, so that they read their keys from the cache.
-  const std::size_t length = exact.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, block_bytes(plan.dims));
+  const std::size_t length = exact.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, bytes_of_block(plan.dims));
   const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
   for_each_task(plan.dims.batch * plan.dims.kv_heads * in_head, execution, [&](std::size_t task) {
     const std::size_t head = task / in_head;

@@ -1,5 +1,6 @@
 // The fast engine: blocks of queries against spans of keys, with a running normalizer.
 #include "engine/engine.hpp"
+#include "engine/tile_choice.hpp"
 #include "engine/tiled_columns.hpp"
 #include "engine/tiled_split.hpp"
 #include "engine/tiled_strip.hpp"
@@ -49,9 +50,14 @@ void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool
 template <class T>
 void run_tiled(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers, const Execution& execution,
                const Products<T>* products) {
+  run_mapped(plan, operands, observers, execution, execution.map_masks ? BlockMap(plan, execution) : BlockMap(), products);
+}
+
+template <class T>
+void run_mapped(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers,
+                const Execution& execution, const BlockMap& map, const Products<T>* products) {
   Needs needs;
   for (const Observer<T>* observer : observers) needs |= observer->needs();
-  const BlockMap map = execution.map_masks ? BlockMap(plan, execution) : BlockMap();
   TiledJob<T> job{plan, map, operands, observers, needs, TiledSettings<T>(plan), kernels_for<T>(execution.isa)};
   job.products = products;
   RowSums<T> row_sums;
@@ -77,5 +83,9 @@ template void run_tiled<float>(const Plan&, const Operands<float>&, std::span<Ob
                                const Products<float>*);
 template void run_tiled<double>(const Plan&, const Operands<double>&, std::span<Observer<double>* const>, const Execution&,
                                 const Products<double>*);
+template void run_mapped<float>(const Plan&, const Operands<float>&, std::span<Observer<float>* const>, const Execution&,
+                                const BlockMap&, const Products<float>*);
+template void run_mapped<double>(const Plan&, const Operands<double>&, std::span<Observer<double>* const>, const Execution&,
+                                 const BlockMap&, const Products<double>*);
 
 }  // namespace attn::engine

@@ -28,8 +28,8 @@ void TiledWalk<T>::for_each_tile(const KeyRange& within, F&& f) {
 template <class T>
 Cover TiledWalk<T>::cover_of(const KeyRange& keys) const {
   const BlockPlace& place = block_.place();
-  return job_.plan.may_hide() ? job_.map.cover(place.batch, place.head, place.heads, place.first, place.queries, keys)
-                              : Cover::open;
+  const bool may_hide = job_.plan.may_hide() || job_.map.is_chosen();
+  return may_hide ? job_.map.cover(place.batch, place.head, place.heads, place.first, place.queries, keys) : Cover::open;
 }
 
 template <class T>

@@ -57,6 +57,8 @@ void draw_on(const Scatter& scatter, Canvas& canvas) {
     xs.push_back(mark.x);
     ys.push_back(mark.y);
   }
+  const bool has_line = scatter.line > 0 && std::isfinite(scatter.line);
+  if (has_line) xs.push_back(scatter.line);
   const Scale x = axis_of(xs, scatter.x_title);
   const Scale y = axis_of(ys, scatter.y_title);
   const double room = kScatterWidth - 2 * kMargin;
@@ -64,6 +66,12 @@ void draw_on(const Scatter& scatter, Canvas& canvas) {
   canvas.text({kMargin, kMargin + 18}, scatter.remark,
               {.size = kSmallText, .colour = kFaint, .along = Side::begin, .room = room});
   draw_axes(x, y, canvas);
+  if (has_line) {
+    const double at = kPlane.x + x.place(scatter.line) * kPlane.width;
+    canvas.fill({at, kPlane.y, 2, kPlane.height}, kFaint);
+    canvas.text({at, kPlane.y - kNameGap}, scatter.line_name,
+                {.size = kSmallText, .colour = kFaint, .across = Side::middle, .along = Side::end});
+  }
   for (std::size_t n = 0; n < marks.size(); ++n) {
     // A mark at 0 has no logarithm, and stands at the edge.
     const double px = kPlane.x + (marks[n].x > 0 ? x.place(marks[n].x) : 0) * kPlane.width;

@@ -21,6 +21,8 @@ struct Scatter {
   std::string x_title;
   std::string y_title;
   std::vector<Mark> marks;
+  double line = 0;             ///< where a line stands from top to bottom, as long as it is above 0
+  std::string line_name = {};  ///< beside it, at the top
 };
 
 /// The bytes of a file that shows them. Throws what draw_file() throws.

@@ -18,7 +18,9 @@ std::string approx_picture(const ApproxTable& t, const std::string& file) {
                             counted(t.threads, "thread", "threads"), t.exact_seconds),
       .x_title = "seconds",
       .y_title = "relative error of the output",
-      .marks = {}};
+      .marks = {},
+      .line = t.exact_seconds,
+      .line_name = "exact attention"};
   for (const ApproxResult& r : t.results)
     scatter.marks.push_back({.x = r.seconds, .y = r.error.relative, .name = r.choice.text()});
   return render::draw(scatter, file.ends_with(".svg") ? render::FileKind::svg : render::FileKind::png);

@@ -88,6 +88,115 @@ TEST_CASE("windows with global keys hide what lies between them, on both engines
   }
 }
 
+namespace {
+
+/// Which tiles of 96 keys a block of 64 queries keeps, [batch][block][tile], by plain loops in float64; one head.
+std::vector<std::vector<std::vector<bool>>> kept_tiles(const Case& c, std::size_t tiles) {
+  const Dims& d = c.plan.dims;
+  const std::size_t all = (d.kv_len + 95) / 96;
+  std::vector<std::vector<std::vector<bool>>> kept(d.batch);
+  for (std::size_t b = 0; b < d.batch; ++b)
+    for (std::size_t first = 0; first < d.q_len; first += 64) {
+      std::vector<double> mass(all, 0.0);
+      std::vector<bool> keep(all, false);
+      std::vector<bool> seen(all, false);
+      for (std::size_t i = first; i < std::min(first + 64, d.q_len); ++i) {
+        const std::int64_t p = c.plan.query_offset[b] + static_cast<std::int64_t>(i);
+        std::size_t end = c.plan.key_length[b];
+        if (c.plan.options.causal) end = std::min(end, static_cast<std::size_t>(std::max<std::int64_t>(p + 1, 0)));
+        std::vector<double> w(all, 0.0);
+        double sum = 0;
+        for (std::size_t t = 0; t * 96 < end; ++t) {
+          seen[t] = true;
+          const std::size_t last = std::min(t * 96 + 96, c.plan.key_length[b]);
+          std::vector<double> mean(d.head_dim, 0.0);
+          for (std::size_t j = t * 96; j < last; ++j)
+            for (std::size_t f = 0; f < d.head_dim; ++f) mean[f] += c.key[(b * d.kv_len + j) * d.head_dim + f];
+          for (double& x : mean) x /= static_cast<double>(last - t * 96);
+          sum += w[t] = std::exp(c.plan.factor * dot(c.query.data() + (b * d.q_len + i) * d.head_dim, mean.data(), d.head_dim));
+        }
+        for (std::size_t t = 0; t < all && sum > 0; ++t) mass[t] += w[t] / sum;
+        if (c.plan.options.causal && end > 0) keep[0] = keep[(end - 1) / 96] = true;
+      }
+      for (auto count = static_cast<std::size_t>(std::count(keep.begin(), keep.end(), true)); count < tiles; ++count) {
+        std::size_t best = all;
+        for (std::size_t t = 0; t < all; ++t)
+          if (seen[t] && !keep[t] && (best == all || mass[t] > mass[best])) best = t;
+        if (best == all) break;
+        keep[best] = true;
+      }
+      kept[b].push_back(keep);
+    }
+  return kept;
+}
+
+}  // namespace
+
+TEST_CASE("blocks keep the tiles of the largest estimated mass, and compute those exactly") {
+  const std::uint64_t seed = 35;
+  CAPTURE(seed);
+  Random random(seed);
+  for (int round = 0; round < 16; ++round) {
+    const std::size_t q_len = 1 + random.below(200);
+    const std::size_t kv_len = 1 + random.below(900);
+    Case c = random_case(
+        random, {.batch = 2, .heads = 1, .kv_heads = 1, .q_len = q_len, .kv_len = kv_len, .head_dim = 5, .value_dim = 4});
+    c.plan.factor *= 4;
+    c.plan.options.causal = round % 2 == 1;
+    for (std::int64_t& offset : c.plan.query_offset) offset = static_cast<std::int64_t>(random.below(kv_len));
+    const std::size_t tiles = 1 + random.below(4);
+    CAPTURE(q_len);
+    CAPTURE(kv_len);
+    CAPTURE(tiles);
+    const auto kept = kept_tiles(c, tiles);
+    const Sees sees = [&](std::size_t b, std::size_t i, std::size_t j) {
+      const bool is_past = static_cast<std::int64_t>(j) <= c.plan.query_offset[b] + static_cast<std::int64_t>(i);
+      return j < c.plan.key_length[b] && (!c.plan.options.causal || is_past) && kept[b][i / 64][j / 96];
+    };
+    std::vector<double> weights;
+    const std::vector<double> wanted = kernel_attention(c, softmax_kernel(c), sees, &weights);
+    const std::string choice = "block:" + std::to_string(tiles);
+    const Results<double> found = run_method<double>(c, choice, {}, kMethodNeeds);
+    CHECK(farthest(found.output, wanted) <= 1e-12);
+    CHECK(farthest(found.weights, weights) <= 1e-12);
+    CHECK(farthest(run_method<float>(c, choice, execution_of(3)).output, wanted) <= 1e-5);
+  }
+}
+
+TEST_CASE("blocks that keep all tiles are the exact engine, bit by bit, and masks hide what they hid") {
+  Random random(36);
+  Case c = engine::test::make_case(
+      random, {.batch = 1, .heads = 4, .kv_heads = 2, .q_len = 70, .kv_len = 700, .head_dim = 7, .value_dim = 5});
+  c.plan.options.causal = true;
+  c.plan.query_offset = {600};
+  const Results<float> exact = engine::test::run_case<float>(c, kMethodNeeds, {});
+  CHECK(engine::test::same_bytes(run_method<float>(c, "block:8", {}, kMethodNeeds), exact));
+  engine::test::add_mask(random, c, engine::MaskKind::keep, DType::f64);
+  for (const char* choice : {"block:1", "block:3"}) {
+    const Results<double> found = run_method<double>(c, choice, {}, kMethodNeeds);
+    const Results<double> whole = engine::test::run_case<double>(c, kMethodNeeds, {});
+    CHECK(found.is_empty == whole.is_empty);
+    for (std::size_t row = 0; row < found.is_empty.size(); ++row) {
+      double sum = 0;
+      for (std::size_t j = 0; j < 700; ++j) {
+        const double weight = found.weights[row * 700 + j];
+        sum += weight;
+        if (whole.weights[row * 700 + j] == 0) CHECK(weight == 0);
+      }
+      CHECK(std::abs(sum - (found.is_empty[row] != 0 ? 0 : 1)) <= 1e-12);
+    }
+    for (const std::string& isa : engine::available_isas()) {
+      for (const std::size_t threads : {1U, 3U}) {
+        CAPTURE(isa);
+        CHECK(engine::test::same_bytes(run_method<double>(c, choice, execution_of(threads, isa), kMethodNeeds, threads == 3),
+                                       found));
+      }
+    }
+  }
+  c.plan.options.normalize = Normalizer::sigmoid;
+  CHECK_THROWS_AS((void)run_method<double>(c, "block:3"), Error);
+}
+
 TEST_CASE("each method is exact at its largest setting") {
   const std::uint64_t seed = 32;
   CAPTURE(seed);
@@ -102,6 +211,7 @@ TEST_CASE("each method is exact at its largest setting") {
     const std::string all = std::to_string(length + 3);
     CHECK(farthest(run_method<double>(placed, "window:" + all).output, exact) == 0);
     CHECK(farthest(run_method<double>(c, "heads:4").output, exact) == 0);
+    CHECK(farthest(run_method<double>(c, "block:2").output, exact) == 0);
     CHECK(farthest(run_method<double>(c, "pool:" + all).output, exact) <= 1e-12);
     CHECK(farthest(run_method<float>(c, "pool:" + all).output, exact) <= 2e-6);
     CHECK(relative(run_method<double>(c, "nystrom:" + all).output, exact) <= 1e-6);

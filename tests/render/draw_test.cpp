@@ -296,6 +296,23 @@ TEST_CASE("marks stand where their logarithms are, and what has none at the edge
   CHECK(at("exact").x == at("middle").x);
   CHECK(at("exact").y == doctest::Approx(at("low").y));
   CHECK(at("high").y < at("low").y);
+  // A line has a name, and stands on the axis as marks do.
+  Scatter lined = scatter;
+  lined.line = 0.1;
+  lined.line_name = "limit";
+  Recorder with_line;
+  draw_on(lined, with_line);
+  const auto limit = std::ranges::find(with_line.texts, "limit", &Recorder::Text::text);
+  REQUIRE(limit != with_line.texts.end());
+  const auto middle = std::ranges::find(with_line.texts, "middle", &Recorder::Text::text);
+  const auto low = std::ranges::find(with_line.texts, "low", &Recorder::Text::text);
+  CHECK(limit->at.x - (middle->at.x - low->at.x) < low->at.x);
+  CHECK(limit->at.x > low->at.x);
+  CHECK(limit->at.x < middle->at.x);
+  lined.line = 100;
+  Recorder wider;
+  draw_on(lined, wider);
+  CHECK(std::ranges::find(wider.texts, "middle", &Recorder::Text::text)->at.x < middle->at.x);
   // Nothing to show is a picture of axes.
   Recorder empty;
   draw_on({}, empty);
