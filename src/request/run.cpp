@@ -184,17 +184,17 @@ void check_plan(const RunRecord& record, std::size_t ranks, const RunContext& co
 
 }  // namespace
 
-void run(const RunRequest& asked, const RunContext& context) {
+void run(const RunRequest& request, const RunContext& context) {
   Stopwatch total;
-  const RunRequest request = context.transport != nullptr ? without_surroundings(asked) : asked;
+  const RunRequest own = context.transport != nullptr ? without_surroundings(request) : request;
   std::optional<Ranks> ranks;
   if (context.transport != nullptr) ranks.emplace(*context.transport, context.cancelled);
   const auto together = [&](const std::function<void()>& part) { ranks ? ranks->together(part) : part(); };
   const bool leads = !ranks || ranks->leads();
   std::unique_ptr<Planned> planned;
   together([&] {
-    if (ranks) check_for_ranks(request);
-    planned = plan_run(request, context);
+    if (ranks) check_for_ranks(own);
+    planned = plan_run(own, context);
   });
   RunRecord& record = planned->record;
   if (context.guest != nullptr) context.guest->resolved(values_of<RunRequest>(run_table(), record.request), record.isa);
@@ -202,7 +202,7 @@ void run(const RunRequest& asked, const RunContext& context) {
     if (ranks) share_plan(*ranks, record);
     if (leads) check_plan(record, ranks ? static_cast<std::size_t>(ranks->size()) : 1, context);
   });
-  if (request.dry_run) return;
+  if (own.dry_run) return;
   Stopwatch watch;
   // Both are opened before the work starts, so that a missing folder is said now.
   Outputs files(context.temporary_folder);
@@ -210,8 +210,8 @@ void run(const RunRequest& asked, const RunContext& context) {
   std::optional<RankOutputs> shared;
   if (ranks) shared.emplace(*ranks, files);
   together([&] {
-    if (!request.report.empty() && leads)
-      report.add_text(FileName::parse_output(request.report),
+    if (!own.report.empty() && leads)
+      report.add_text(FileName::parse_output(own.report),
                       [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
   });
   if (ranks)
