@@ -6,12 +6,11 @@
 # ATTN is the program (default: build/release/attn), FOLDER where 1 GB of files is made (default: a new one in /tmp).
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
-attn=$(realpath "${1:-$root/build/release/attn}")
-[ -x "$attn" ] || { echo "memory.sh: $attn is no program; build it first (cmake --preset release && cmake --build --preset release)" >&2; exit 2; }
-folder=$(mktemp -d "${2:-/tmp}/attn-memory.XXXXXX")
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+# shellcheck source=bench/common.sh
+. "$(dirname "$0")/common.sh"
+
+use_attn "${1:-}"
+enter_new_folder "${2:-}"
 
 for type in f32 f16 bf16 f64; do
   "$attn" gen --shape 1,8,256,64 --seed 1 --dtype $type -o q-$type.npy

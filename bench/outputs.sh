@@ -8,15 +8,12 @@
 # (default: 7). Each line: seconds by the clock, and seconds of processor time.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
-attn=$(realpath "${1:-$root/build/release/attn}")
-base=${2:-/tmp}
-rounds=${3:-7}
+# shellcheck source=bench/common.sh
+. "$(dirname "$0")/common.sh"
 
-[ -x "$attn" ] || { echo "outputs.sh: $attn is no program; build it first (cmake --preset release && cmake --build --preset release)" >&2; exit 2; }
-folder=$(mktemp -d "$base/attn-outputs.XXXXXX")
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+use_attn "${1:-}"
+rounds=${3:-7}
+enter_new_folder "${2:-}"
 seed=0
 for name in q k v; do "$attn" gen --shape 1,8,4096,64 --seed $((++seed)) -o $name.npy; done
 
@@ -36,14 +33,9 @@ measure() {
   settle
   TIMEFORMAT='%R %U %S'
   read -r real user system < <({ time "$@" >/dev/null 2>&1; } 2>&1)
-  processor_now=$(echo "$user + $system" | bc)
-  if [ -z "${clock[$name]:-}" ]; then
-    order+=("$name")
-    clock[$name]=$real
-    processor[$name]=$processor_now
-  fi
-  if [ "$(echo "$real < ${clock[$name]}" | bc)" = 1 ]; then clock[$name]=$real; fi
-  if [ "$(echo "$processor_now < ${processor[$name]}" | bc)" = 1 ]; then processor[$name]=$processor_now; fi
+  [ -n "${clock[$name]:-}" ] || order+=("$name")
+  clock[$name]=$(shorter "${clock[$name]:-}" "$real")
+  processor[$name]=$(shorter "${processor[$name]:-}" "$(echo "$user + $system" | bc)")
 }
 
 run=("$attn" run -q q.npy -k k.npy -v v.npy --quiet)

@@ -7,16 +7,14 @@
 # ATTN is the program (default: build/release/attn), LENGTH 8192, ROUNDS 3 by default. Inputs are [1, 8, LENGTH, 64].
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
-attn=$(realpath "${1:-$root/build/release/attn}")
+# shellcheck source=bench/common.sh
+. "$(dirname "$0")/common.sh"
+
+use_attn "${1:-}"
 length=${2:-8192}
 rounds=${3:-3}
-
-[ -x "$attn" ] || { echo "ranks.sh: $attn is no program; build it first (cmake --preset release && cmake --build --preset release)" >&2; exit 2; }
 command -v mpirun >/dev/null || { echo "ranks.sh: there is no mpirun (Debian: openmpi-bin)" >&2; exit 2; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/attn-ranks.XXXXXX")
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+enter_new_folder ""
 cores=$(nproc)
 for name in q k v; do "$attn" gen --shape "1,8,$length,64" --seed "$(printf %d "'$name")" -o $name.npy; done
 
@@ -28,7 +26,7 @@ timed() {
   for ((round = 0; round < rounds; ++round)); do
     /usr/bin/time -o time.txt -f '%e %M' "$@"
     read -r now kib < <(tail -n 1 time.txt)
-    if [ -z "$seconds" ] || [ "$(echo "$now < $seconds" | bc)" = 1 ]; then seconds=$now; fi
+    seconds=$(shorter "$seconds" "$now")
     if [ $((kib / 1024)) -gt "$mib" ]; then mib=$((kib / 1024)); fi
   done
 }

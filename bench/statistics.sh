@@ -11,21 +11,22 @@
 # long can be measured in several calls.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
-attn=$(realpath "${1:-$root/build/release/attn}")
+# shellcheck source=bench/common.sh
+. "$(dirname "$0")/common.sh"
+
+use_attn "${1:-}"
 length=${2:-100000}
 rounds=${3:-3}
 threads=${4:-2}
 what=${5:-all}
 folder=${6:-}
 
-[ -x "$attn" ] || { echo "statistics.sh: $attn is no program; build it first (cmake --preset release && cmake --build --preset release)" >&2; exit 2; }
 if [ -z "$folder" ]; then
-  folder=$(mktemp -d "${TMPDIR:-/tmp}/attn-statistics.XXXXXX")
-  trap 'rm -rf "$folder"' EXIT
+  enter_new_folder ""
+else
+  mkdir -p "$folder"
+  cd "$folder"
 fi
-mkdir -p "$folder"
-cd "$folder"
 seed=0
 for name in q k v; do
   seed=$((seed + 1))

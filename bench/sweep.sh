@@ -7,14 +7,12 @@
 # ATTN is the program (default: build/release/attn), ROUNDS 5 by default; the shortest counts.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
-attn=$(realpath "${1:-$root/build/release/attn}")
-rounds=${2:-5}
+# shellcheck source=bench/common.sh
+. "$(dirname "$0")/common.sh"
 
-[ -x "$attn" ] || { echo "sweep.sh: $attn is no program; build it first (cmake --preset release && cmake --build --preset release)" >&2; exit 2; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/attn-sweep.XXXXXX")
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+use_attn "${1:-}"
+rounds=${2:-5}
+enter_new_folder ""
 "$attn" gen --shape 64,64 --seed 1 -o x.npy
 cat >spec.toml <<'END'
 [run]
@@ -37,7 +35,7 @@ timed() {
     begin=$(date +%s%N)
     "$@" >log 2>&1
     now=$(echo "scale=3; ($(date +%s%N) - $begin) / 1000000 / $runs" | bc)
-    if [ -z "$milliseconds" ] || [ "$(echo "$now < $milliseconds" | bc)" = 1 ]; then milliseconds=$now; fi
+    milliseconds=$(shorter "$milliseconds" "$now")
   done
 }
 
