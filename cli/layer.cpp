@@ -20,7 +20,8 @@ Command layer_command() {
            "leave open: the place and kind of the norms and their epsilon, the activation, rotary positions, and whether queries "
            "see later keys. Positions that padding fills (--key-lengths) never influence the others."},
       request::layer_table, [](const request::LayerRequest& request, Console& console) {
-        return run_alone("attn layer", console, [&](const request::RunContext& context) { request::run_layers(request, context); });
+        return run_alone("attn layer", console,
+                         [&](const request::RunContext& context) { request::run_layers(request, context); });
       });
 }
 

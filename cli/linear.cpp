@@ -19,7 +19,8 @@ Command linear_command() {
            "Time and memory grow with the length alone. It is the operator LinearAttention of ONNX; --past-state and "
            "--present-state go on where a run stopped."},
       request::linear_table, [](const request::LinearRequest& request, Console& console) {
-        return run_alone("attn linear", console, [&](const request::RunContext& context) { request::run_linear(request, context); });
+        return run_alone("attn linear", console,
+                         [&](const request::RunContext& context) { request::run_linear(request, context); });
       });
 }
 

@@ -134,7 +134,8 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
   std::vector<PruneReport> reports(blocks.count());
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
   // Blocks that are computed exactly after all are so together, so that they read their keys from the cache.
-  const std::size_t length = exact.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, bytes_of_block(plan.dims));
+  const std::size_t length =
+      exact.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, bytes_of_block(plan.dims));
   const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
   for_each_task(plan.dims.batch * plan.dims.kv_heads * in_head, execution, [&](std::size_t task) {
     const std::size_t head = task / in_head;

@@ -130,19 +130,25 @@ HWY_INLINE void for_rows(size_t rows, const Args&... args) {
   for (; row < rows; ++row) F::template run<1>(row, args...);
 }
 
+/// R keys, from `row` on, against N vectors of queries, in whole numbers.
+template <class Way, size_t R, size_t N>
+HWY_INLINE void dot_rows(const Int8Rows& keys, size_t row, const std::uint8_t* query, Ints (&sum)[R][N]) {
+  const size_t bytes = keys.quads * kQuad;
+  ATTN_UNROLL
+  for (size_t r = 0; r < R; ++r) {
+    ATTN_UNROLL
+    for (size_t v = 0; v < N; ++v) sum[r][v] = hn::Set(kInts, keys.offset[row + r]);
+  }
+  accumulate<Way>(keys.data + row * bytes, bytes, kQuad, query, keys.quads, sum);
+}
+
 template <class Way, size_t N>
 struct ScoreRows {
   template <size_t R>
   static HWY_INLINE void run(size_t row, const Int8Rows& keys, const std::uint8_t* query, const float* query_scale, float* tile,
                              float* maximum) {
-    const size_t bytes = keys.quads * kQuad;
     Ints sum[R][N];
-    ATTN_UNROLL
-    for (size_t r = 0; r < R; ++r) {
-      ATTN_UNROLL
-      for (size_t v = 0; v < N; ++v) sum[r][v] = hn::Set(kInts, keys.offset[row + r]);
-    }
-    accumulate<Way>(keys.data + row * bytes, bytes, kQuad, query, keys.quads, sum);
+    dot_rows<Way>(keys, row, query, sum);
     ATTN_UNROLL
     for (size_t v = 0; v < N; ++v) {
       const auto factor = hn::Load(kFloats, query_scale + v * kLanesOfVector);
@@ -275,7 +281,8 @@ struct Sifting {
       hn::StoreMaskBits(kFloats, left_out, bits);
       rows[j] |= std::uint64_t{bits[0]} << lane;
     }
-    return hn::IfThenElseZero(left_out, hn::BitCast(kFloats, whole(y)));
+    // NaN is never left out, and no whole number either.
+    return hn::BitCast(kFloats, whole(hn::IfThenElseZero(left_out, y)));
   }
 
   /// What was not left out of the first `count` rows.
@@ -317,14 +324,8 @@ struct SiftRows {
   template <size_t R>
   static HWY_INLINE void run(size_t row, const Int8Rows& keys, const std::uint8_t* query, const float* query_scale, size_t lane,
                              Sifting* sifting) {
-    const size_t bytes = keys.quads * kQuad;
     Ints sum[R][N];
-    ATTN_UNROLL
-    for (size_t r = 0; r < R; ++r) {
-      ATTN_UNROLL
-      for (size_t v = 0; v < N; ++v) sum[r][v] = hn::Set(kInts, keys.offset[row + r]);
-    }
-    accumulate<Way>(keys.data + row * bytes, bytes, kQuad, query, keys.quads, sum);
+    dot_rows<Way>(keys, row, query, sum);
     ATTN_UNROLL
     for (size_t v = 0; v < N; ++v) {
       const size_t at = lane + v * kLanesOfVector;

@@ -177,7 +177,8 @@ void look(LookRequest& r, const RunContext& context) {
   if (r.from_weights.empty()) return run(r, context);
   if (context.transport != nullptr)
     Ranks(*context.transport, context.cancelled).together([] {
-      throw Error(Status::usage, "weights from a file cannot be shared by several ranks", "run it without mpirun, on one machine");
+      throw Error(Status::usage, "weights from a file cannot be shared by several ranks",
+                  "run it without mpirun, on one machine");
     });
   look_at_weights(r, context);
 }

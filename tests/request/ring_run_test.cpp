@@ -125,7 +125,8 @@ TEST_CASE("columns, patterns and pictures are those of one process") {
   const Words qkv{"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "-o", "none"};
   const Words columns{"--stats-out", "@/s.csv", "--stats-per", "column"};
   check_same(joined(joined(qkv, columns), {"--topk-out", "@/t.csv", "--topk-by", "column", "--topk-number", "3"}));
-  check_same(joined(joined(qkv, columns), {"--causal", "--query-offset", "end", "--key-lengths", "0,500", "--weights", "@/w.npy"}));
+  check_same(
+      joined(joined(qkv, columns), {"--causal", "--query-offset", "end", "--key-lengths", "0,500", "--weights", "@/w.npy"}));
   check_same(joined(joined(qkv, columns), {"--normalize", "double-softmax", "--score", "cosine", "--scores", "@/r.npy"}));
   check_same(joined({"x.npy", "-o", "@/y.npy", "--normalize", "none", "--window", "9:4", "--dtype", "f64"}, columns));
   check_same(joined(qkv, {"--stats-out", "@/s.csv", "--stats-per", "pattern", "--query-offset", "700"}));
