@@ -15,7 +15,7 @@ TEST_CASE_TEMPLATE("a streamed row is the row, and nothing beside it is touched"
     for (std::size_t shift = 0; shift < 9; ++shift) {
       CAPTURE(count);
       CAPTURE(shift);
-      std::vector<T> from(count + shift);
+      std::vector<T> from(count + shift + 1);
       for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<T>(i) + T(0.5);
       if (count > 3) from[shift + 3] = std::numeric_limits<T>::quiet_NaN();
       std::vector<T> to(count + shift + kBeside, T(-1));
