@@ -15,7 +15,7 @@ draw() {
   shift
   "$attn" approx "$@" --threads 1 --plot "$folder/$name.svg"
 }
-settings=nystrom:16,nystrom:64,nystrom:256,pool:16,pool:64,pool:256,features:64,features:256,features:1024,linear,int8,topk:16,topk:64,mass:0.9,mass:0.99
+settings=nystrom:16,nystrom:64,nystrom:256,pool:16,pool:64,pool:256,features:64,features:256,features:1024,linear,block:4,block:8,int8,bf16,topk:16,topk:64,mass:0.9,mass:0.99
 
 # 500 handwritten digits attend to 1,297 others by cosine, sharply: a few keys hold most of the mass.
 draw digits -q "$examples/digits/digits_test.csv:p0..p63" -k "$examples/digits/digits_train.csv:p0..p63" \
@@ -24,7 +24,7 @@ draw digits -q "$examples/digits/digits_test.csv:p0..p63" -k "$examples/digits/d
 # Layer 0 of MiniLM, 12 heads of 63 words (three sentences in a row): queries, keys and values behind their projections.
 "$attn" convert "$examples/minilm/layer0_io.npz:hidden_in" "$work/words.npy" --reshape 63,384
 draw minilm "$work/words.npy" --params "$examples/minilm/layer0.safetensors" --params-prefix encoder.layer.0.attention \
-  --methods nystrom:8,nystrom:16,nystrom:32,pool:8,pool:16,pool:32,features:64,features:256,window:8,window:16,heads:6,linear,int8,topk:8,topk:16,mass:0.9
+  --methods nystrom:8,nystrom:16,nystrom:32,pool:8,pool:16,pool:32,features:64,features:256,window:8,window:16,heads:6,linear,int8,bf16,topk:8,topk:16,mass:0.9
 
 # Normal numbers, 2,048 of 64 features: weights spread over all keys, with nothing to drop.
 "$attn" gen --shape 2048,64 --seed 1 -o "$work/normal.npy"

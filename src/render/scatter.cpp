@@ -69,8 +69,8 @@ void draw_on(const Scatter& scatter, Canvas& canvas) {
   if (has_line) {
     const double at = kPlane.x + x.place(scatter.line) * kPlane.width;
     canvas.fill({at, kPlane.y, 2, kPlane.height}, kFaint);
-    canvas.text({at, kPlane.y - kNameGap}, scatter.line_name,
-                {.size = kSmallText, .colour = kFaint, .across = Side::middle, .along = Side::end});
+    canvas.text({at + kMark, kPlane.y + kPlane.height - kNameGap}, scatter.line_name,
+                {.size = kSmallText, .colour = kFaint, .along = Side::begin, .upright = true});
   }
   for (std::size_t n = 0; n < marks.size(); ++n) {
     // A mark at 0 has no logarithm, and stands at the edge.
