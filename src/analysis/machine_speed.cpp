@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numbers>
+#include <utility>
 
 namespace attn::analysis {
 
@@ -76,25 +77,35 @@ void PeakMeter<T>::measure() {
 }
 
 template <class T>
-double read_bytes_per_second(const std::vector<Array>& arrays, const std::string& isa, std::size_t threads) {
-  const kernels::PeakKernels<T>& kernels = kernels::peak_kernels<T>(isa);
-  std::size_t elements = 0;
-  for (const Array& array : arrays) elements += array.size();
-  if (elements == 0) return 0;
+ReadMeter<T>::ReadMeter(std::vector<Array> arrays, const std::string& isa, std::size_t threads)
+    : arrays_(std::move(arrays)), isa_(isa), threads_(threads) {
+  for (const Array& array : arrays_) elements_ += array.size();
+}
+
+template <class T>
+void ReadMeter<T>::measure() {
+  if (elements_ == 0) return;
+  const kernels::PeakKernels<T>& kernels = kernels::peak_kernels<T>(isa_);
   // So much that waiting for each other does not count.
   constexpr std::size_t least = std::size_t{1} << 22U;
-  const std::size_t times = std::max<std::size_t>(1, least / elements);
-  std::vector<T> sums(threads * kApart);
-  const double seconds = fastest_round(threads, 0.05, [&](std::size_t i) {
+  const std::size_t times = std::max<std::size_t>(1, least / elements_);
+  std::vector<T> sums(threads_ * kApart);
+  using Clock = std::chrono::steady_clock;
+  std::vector<Clock::time_point> begin(threads_);
+  std::vector<Clock::time_point> end(threads_);
+  on_each_thread(threads_, [&](std::size_t i) {
+    begin[i] = Clock::now();
     for (std::size_t time = 0; time < times; ++time) {
-      for (const Array& array : arrays) {
+      for (const Array& array : arrays_) {
         const auto values = array.values<T>();
-        const Share share = share_of(values.size(), i, threads);
+        const Share share = share_of(values.size(), i, threads_);
         sums[i * kApart] += kernels.read(values.data() + share.begin, share.end - share.begin);
       }
     }
+    end[i] = Clock::now();
   });
-  return static_cast<double>(times) * static_cast<double>(elements * sizeof(T)) / seconds;
+  const double seconds = std::chrono::duration<double>(*std::ranges::max_element(end) - *std::ranges::min_element(begin)).count();
+  best_ = std::max(best_, static_cast<double>(times) * static_cast<double>(elements_ * sizeof(T)) / seconds);
 }
 
 template <class T>
@@ -116,8 +127,8 @@ Array random_array(const Shape& shape, std::uint64_t seed, std::uint32_t stream,
 
 template class PeakMeter<float>;
 template class PeakMeter<double>;
-template double read_bytes_per_second<float>(const std::vector<Array>&, const std::string&, std::size_t);
-template double read_bytes_per_second<double>(const std::vector<Array>&, const std::string&, std::size_t);
+template class ReadMeter<float>;
+template class ReadMeter<double>;
 template Array random_array<float>(const Shape&, std::uint64_t, std::uint32_t, std::size_t, const std::atomic<bool>*);
 template Array random_array<double>(const Shape&, std::uint64_t, std::uint32_t, std::size_t, const std::atomic<bool>*);
 

@@ -34,10 +34,27 @@ class PeakMeter {
   std::vector<T> sums_;
 };
 
-/// Bytes a second when `threads` threads add up the elements of `arrays` (of T), each its share: the fastest of several times.
-/// Small arrays are read again and again, so that a cache that holds them answers.
+/// How many bytes a second `threads` threads take from memory when they add up the elements of `arrays` (of T), each its share.
+/// Small arrays are read again and again, so that a cache that holds them answers. Measured once between any two runs of what is
+/// held against it, because memory is shared with whatever else runs; the best counts, as it does for those.
 template <class T>
-[[nodiscard]] double read_bytes_per_second(const std::vector<Array>& arrays, const std::string& isa, std::size_t threads);
+class ReadMeter {
+ public:
+  /// `isa` is one of engine::available_isas().
+  ReadMeter(std::vector<Array> arrays, const std::string& isa, std::size_t threads);
+
+  /// Reads everything once, 16 MiB or more. Throws Error(memory) when the system refuses so many threads.
+  void measure();
+  /// 0 before the first measure() and for arrays without an element.
+  [[nodiscard]] double bytes_per_second() const noexcept { return best_; }
+
+ private:
+  std::vector<Array> arrays_;
+  std::string isa_;
+  std::size_t threads_;
+  std::size_t elements_ = 0;
+  double best_ = 0;
+};
 
 /// An array of uniform numbers of mean 0 and variance 1, element i a function of seed, stream and i alone, made by `threads`
 /// threads. Throws Error(interrupted) when `cancelled` becomes true.

@@ -7,71 +7,13 @@
 #define ATTN_KERNELS_FEW_INL_HPP
 #endif
 
+#include "kernels/prefetch-inl.hpp"
 #include "kernels/product-inl.hpp"
 #include "kernels/rows-inl.hpp"
 #include "kernels/tile-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
-
-/// How far ahead of the products rows are asked for, in bytes. Nearer is slower, and so is asking for a whole tile at once.
-inline constexpr size_t kFewDistance = 8192;
-
-/// The rows of a product and those of `ahead`, one after the other, asked for line by line a fixed distance before they are
-/// needed.
-template <class T>
-class Stream {
- public:
-  HWY_INLINE Stream(const T* rows, size_t stride, size_t count, size_t dim, const Ahead<T>& ahead)
-      : rows_(rows),
-        stride_(stride),
-        dim_(dim),
-        count_(count),
-        ahead_(ahead),
-        distance_(1 + kFewDistance / (1 + dim * sizeof(T))) {
-    end_ = count + HWY_MIN(distance_, ahead.count);
-    enter(distance_);  // the product before has asked for the first ones
-  }
-
-  /// Asks for the next lines.
-  HWY_INLINE void lines(size_t wanted) {
-    for (size_t i = 0; i < wanted; ++i) {
-      if (at_ >= stop_) {
-        if (row_ >= end_) return;
-        enter(row_ + 1);
-        if (at_ >= stop_) return;
-      }
-      __builtin_prefetch(at_, 0, 2);  // into the second cache: the first holds the tile
-
-      at_ += 64 / sizeof(T);
-    }
-  }
-
-  /// Asks for what has not yet been asked for and will be needed within the distance, when all before `row` has been read.
-  HWY_INLINE void advance(size_t row) {
-    while (row_ < HWY_MIN(row >= count_ ? end_ : row + distance_, end_)) lines(1);
-  }
-
- private:
-  HWY_INLINE void enter(size_t row) {
-    row_ = row;
-    const bool own = row < count_;
-    const T* const base = own ? rows_ + row * stride_ : ahead_.rows + (row - count_) * ahead_.stride;
-    at_ = base;
-    stop_ = row < end_ ? base + (own ? dim_ : ahead_.dim) : base;
-  }
-
-  const T* const rows_;
-  const size_t stride_;
-  const size_t dim_;
-  const size_t count_;
-  const Ahead<T>& ahead_;
-  const size_t distance_;
-  size_t end_;     ///< rows to be asked for by this product, counted from its own first
-  size_t row_;     ///< the row at hand
-  const T* at_;    ///< its next line
-  const T* stop_;  ///< its end
-};
 
 /// sum[q] += key feature * query[q][f], for a square of features from f on, the first `from` of them left out.
 template <class T, size_t Q>
@@ -86,9 +28,59 @@ HWY_INLINE void add_columns(const Vec<T> (&column)[kSquare<T>], size_t from, con
   }
 }
 
+/// Rows of keys at one distance, of which a square of features is taken at a time. A few pointers and multiples of the distance,
+/// which stay in registers where kWidth pointers would not.
+template <class T>
+class KeyRows {
+ public:
+  HWY_INLINE KeyRows(const T* first, size_t stride) : step_(kSquare<T> * stride) {
+    ATTN_UNROLL
+    for (size_t r = 0; r < kSquare<T>; ++r) first_[r] = first + r * stride;
+  }
+  HWY_INLINE const T* operator()(size_t k) const { return first_[k % kSquare<T>] + k / kSquare<T> * step_; }
+  HWY_INLINE void move(std::ptrdiff_t features) {
+    ATTN_UNROLL
+    for (const T*& row : first_) row += features;
+  }
+
+ private:
+  const T* first_[kSquare<T>];
+  const size_t step_;
+};
+
+/// Fewer rows than kWidth: the last one stands for those that are not there.
+template <class T>
+class FewKeyRows {
+ public:
+  HWY_INLINE FewKeyRows(const T* first, size_t stride, size_t count) : first_(first), stride_(stride), last_(count - 1) {}
+  HWY_INLINE const T* operator()(size_t k) const { return first_ + HWY_MIN(k, last_) * stride_; }
+  HWY_INLINE void move(std::ptrdiff_t features) { first_ += features; }
+
+ private:
+  const T* first_;
+  const size_t stride_;
+  const size_t last_;
+};
+
+/// Asks for what the next product needs, and for the next keys of this one to come to the first cache: their lines are wanted all
+/// at a time, as many as there are keys in a vector.
+template <class T>
+struct KeyLines {
+  HWY_INLINE KeyLines(const T* keys, size_t stride, size_t count, size_t dim, const Ahead<T>& ahead)
+      : next(ahead), own(keys + HWY_MIN(kWidth<T>, count) * stride, stride, count - HWY_MIN(kWidth<T>, count), dim) {}
+  template <size_t kBytes>
+  HWY_INLINE void ask() {
+    next.template ask<kBytes>();
+    own.template ask<kBytes>();
+  }
+
+  NextLines<T> next;
+  Lines<T, kFirstCache, 1> own;
+};
+
 /// Scores of kWidth keys against Q queries.
-template <class T, size_t Q, class Row>
-HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q], Stream<T>& stream, Vec<T> (&sum)[Q]) {
+template <class T, size_t Q, class Rows>
+HWY_INLINE void few_scores(Rows row, size_t dim, const T* const (&query)[Q], KeyLines<T>& lines, Vec<T> (&sum)[Q]) {
   const Tag<T> d;
   constexpr size_t kS = kSquare<T>;
   ATTN_UNROLL
@@ -96,14 +88,17 @@ HWY_INLINE void few_scores(const Row& row, size_t dim, const T* const (&query)[Q
   Vec<T> column[kS];
   size_t f = 0;
   for (; f + kS <= dim; f += kS) {
-    load_square<T>(row, f, column);
+    load_square<T>(row, 0, column);
+    row.move(kS);
     add_columns<T, Q>(column, 0, query, f, sum);
-    stream.lines(HWY_MAX(size_t{1}, kWidth<T> * kS * sizeof(T) / 64));  // as many as have just been read
+    lines.template ask<kWidth<T> * kS * sizeof(T)>();  // as many as have just been read
   }
-  if (f == dim) return;
+  const size_t rest = dim - f;
+  if (rest == 0) return;
   if (dim >= kS) {  // the square that ends with the row, less what has been added
-    load_square<T>(row, dim - kS, column);
-    return add_columns<T, Q>(column, kS - (dim - f), query, dim - kS, sum);
+    row.move(static_cast<std::ptrdiff_t>(rest) - static_cast<std::ptrdiff_t>(kS));
+    load_square<T>(row, 0, column);
+    return add_columns<T, Q>(column, kS - rest, query, dim - kS, sum);
   }
   for (; f < dim; ++f) {
     HWY_ALIGN T gathered[kWidth<T>];
@@ -148,21 +143,19 @@ void few_score_of(const T* keys, size_t stride, size_t count, size_t dim, const 
   Vec<T> sum[Q];
   ATTN_UNROLL
   for (size_t q = 0; q < Q; ++q) top[q] = hn::Set(d, -kInfinity<T>);
-  Stream<T> stream(keys, stride, count, dim, ahead);
+  KeyLines<T> lines(keys, stride, count, dim, ahead);
   if (count < kW) {
-    few_scores<T, Q>([=](size_t k) { return keys + HWY_MIN(k, count - 1) * stride; }, dim, query, stream, sum);
+    few_scores<T, Q>(FewKeyRows<T>(keys, stride, count), dim, query, lines, sum);
     few_store<T, Q>(sum, count, tile, top);
-    stream.advance(count);
   } else {
     for (size_t next = 0; next < count; next += kW) {
       // The last keys may be scored twice.
       const size_t j = HWY_MIN(next, count - kW);
-      const T* first = keys + j * stride;
-      few_scores<T, Q>([=](size_t k) { return first + k * stride; }, dim, query, stream, sum);
+      few_scores<T, Q>(KeyRows<T>(keys + j * stride, stride), dim, query, lines, sum);
       few_store<T, Q>(sum, kW, tile + j * kLanes, top);
-      stream.advance(next + kW);
     }
   }
+  lines.next.until(1, 1);
   if (maximum == nullptr) return;
   for (size_t q = 0; q < HWY_MIN(Q, lanes); ++q)
     maximum[q] = few_maximum(tile + q, count, hn::GetLane(hn::MaxOfLanes(d, top[q])), maximum[q]);
@@ -188,16 +181,17 @@ inline constexpr size_t kFewSums = kFewFeatures + kWidth<T>;
 /// sums[q][f ..] += the rows' values * weights, for Q queries and V vectors of features. `fresh` begins at 0.
 template <class D, size_t Q, size_t V, class T>
 HWY_INLINE void few_value_panel(const T* HWY_RESTRICT weights, const T* HWY_RESTRICT values, size_t stride, size_t count,
-                                bool fresh, T* HWY_RESTRICT sums, size_t sums_stride) {
+                                bool fresh, T* HWY_RESTRICT sums, NextLines<T>& next) {
   const D d;
   constexpr size_t kW = hn::MaxLanes(D());
   hn::Vec<D> sum[Q][V];
   ATTN_UNROLL
   for (size_t q = 0; q < Q; ++q) {
     ATTN_UNROLL
-    for (size_t v = 0; v < V; ++v) sum[q][v] = fresh ? hn::Zero(d) : hn::LoadU(d, sums + q * sums_stride + v * kW);
+    for (size_t v = 0; v < V; ++v) sum[q][v] = fresh ? hn::Zero(d) : hn::LoadU(d, sums + q * kFewSums<T> + v * kW);
   }
   for (size_t j = 0; j < count; ++j) {
+    next.template ask<V * kW * sizeof(T)>();
     hn::Vec<D> value[V];
     ATTN_UNROLL
     for (size_t v = 0; v < V; ++v) value[v] = hn::LoadU(d, values + j * stride + v * kW);
@@ -211,7 +205,7 @@ HWY_INLINE void few_value_panel(const T* HWY_RESTRICT weights, const T* HWY_REST
   ATTN_UNROLL
   for (size_t q = 0; q < Q; ++q) {
     ATTN_UNROLL
-    for (size_t v = 0; v < V; ++v) hn::StoreU(sum[q][v], d, sums + q * sums_stride + v * kW);
+    for (size_t v = 0; v < V; ++v) hn::StoreU(sum[q][v], d, sums + q * kFewSums<T> + v * kW);
   }
 }
 
@@ -222,11 +216,10 @@ inline constexpr size_t kFewVectors = HWY_MAX(size_t{1}, HWY_MIN(size_t{8}, size
 /// All whole vectors of features of some rows, the widest panels first. Returns how many features those are.
 template <class D, size_t Q, size_t V, class T>
 HWY_INLINE size_t few_value_panels(size_t f, const T* weights, const T* values, size_t stride, size_t count, size_t dim,
-                                   bool fresh, T* sums) {
+                                   bool fresh, T* sums, NextLines<T>& next) {
   constexpr size_t kW = hn::MaxLanes(D());
-  for (; f + V * kW <= dim; f += V * kW)
-    few_value_panel<D, Q, V>(weights, values + f, stride, count, fresh, sums + f, kFewSums<T>);
-  if constexpr (V > 1) return few_value_panels<D, Q, V / 2>(f, weights, values, stride, count, dim, fresh, sums);
+  for (; f + V * kW <= dim; f += V * kW) few_value_panel<D, Q, V>(weights, values + f, stride, count, fresh, sums + f, next);
+  if constexpr (V > 1) return few_value_panels<D, Q, V / 2>(f, weights, values, stride, count, dim, fresh, sums, next);
   return f;
 }
 
@@ -234,7 +227,7 @@ HWY_INLINE size_t few_value_panels(size_t f, const T* weights, const T* values, 
 /// order.
 template <class D, size_t Q, class T>
 HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes,
-                                const T* rescale, T* output_rows, size_t output_stride, Stream<T>* stream) {
+                                const T* rescale, T* output_rows, size_t output_stride, NextLines<T>& next) {
   constexpr size_t kW = hn::MaxLanes(D());
   const D d;
   HWY_ALIGN T sums[Q * kFewSums<T>];
@@ -243,12 +236,11 @@ HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride
   size_t j = 0;
   do {  // there is at least one row: else the compiler sees sums that nothing was written to
     const size_t rows = HWY_MIN(kFewRows, count - j);
-    if (stream != nullptr) stream->advance(j + rows);
     const T* block = values + j * stride;
     const T* weight = weights + j * kLanes;
-    few_value_panels<D, Q, kFewVectors<Q>>(0, weight, block, stride, rows, dim, j == 0, static_cast<T*>(sums));
+    few_value_panels<D, Q, kFewVectors<Q>>(0, weight, block, stride, rows, dim, j == 0, static_cast<T*>(sums), next);
     // The vector that ends with the row holds features of the one before it, too; they are left out below.
-    if (rest != 0) few_value_panel<D, Q, 1>(weight, block + dim - kW, stride, rows, j == 0, sums + whole, kFewSums<T>);
+    if (rest != 0) few_value_panel<D, Q, 1>(weight, block + dim - kW, stride, rows, j == 0, sums + whole, next);
     j += kFewRows;
   } while (j < count);
   for (size_t q = 0; q < HWY_MIN(Q, lanes); ++q) {
@@ -267,19 +259,20 @@ HWY_INLINE void few_value_chunk(const T* weights, const T* values, size_t stride
 template <class T, size_t Q>
 void few_value_of(const T* weights, const T* values, size_t stride, size_t count, size_t dim, size_t lanes, const T* rescale,
                   T* output_rows, const Ahead<T>& ahead) {
-  Stream<T> all(values, stride, count, dim, ahead);
+  NextLines<T> next(ahead);
   for (size_t f = 0; f < dim; f += kFewFeatures) {
     const size_t width = HWY_MIN(dim - f, kFewFeatures);
-    Stream<T>* const stream = f == 0 ? &all : nullptr;
+    const T* const from = values + f;
+    T* const to = output_rows + f;
     if (width >= kWidth<T>) {
-      few_value_chunk<Tag<T>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim, stream);
+      few_value_chunk<Tag<T>, Q>(weights, from, stride, count, width, lanes, rescale, to, dim, next);
     } else if (width >= kSquare<T>) {
-      few_value_chunk<SquareTag<T>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim, stream);
+      few_value_chunk<SquareTag<T>, Q>(weights, from, stride, count, width, lanes, rescale, to, dim, next);
     } else {
-      few_value_chunk<hn::CappedTag<T, 1>, Q>(weights, values + f, stride, count, width, lanes, rescale, output_rows + f, dim,
-                                              stream);
+      few_value_chunk<hn::CappedTag<T, 1>, Q>(weights, from, stride, count, width, lanes, rescale, to, dim, next);
     }
   }
+  next.until(1, 1);
 }
 
 template <class T>

@@ -6,6 +6,7 @@
 #define ATTN_KERNELS_PRODUCT_INL_HPP
 #endif
 
+#include "kernels/prefetch-inl.hpp"
 #include "kernels/vector-inl.hpp"
 
 #include <type_traits>
@@ -31,57 +32,15 @@ struct SquareDifference {
   }
 };
 
-/// The rows of an Ahead, asked for a few lines at a time while products are computed: all of a row's at once would hold up the
-/// loads that are needed now.
-template <class T>
-class Lines {
- public:
-  explicit HWY_INLINE Lines(const Ahead<T>* ahead) {
-    if (ahead == nullptr || ahead->rows == nullptr || ahead->count == 0) return;
-    rows_ = *ahead;
-    enter(0);
-  }
-
-  /// Asks for the next lines, as far as any are left.
-  HWY_INLINE void ask(size_t lines) {
-    for (size_t i = 0; i < lines; ++i) {
-      if (at_ >= stop_) {
-        if (row_ + 1 >= rows_.count) return;
-        enter(row_ + 1);
-      }
-      __builtin_prefetch(at_, 0, 2);  // into the second cache: the first holds queries and tile
-      at_ += 64 / sizeof(T);
-    }
-  }
-
-  /// Asks for what is left of the part that belongs to the first `row` of `rows` rows.
-  HWY_INLINE void until(size_t row, size_t rows) {
-    const size_t end = row * rows_.count / rows;
-    while (row_ + 1 < end || (row_ + 1 == end && at_ < stop_)) ask(1);
-  }
-
- private:
-  HWY_INLINE void enter(size_t row) {
-    row_ = row;
-    at_ = rows_.rows + row * rows_.stride;
-    stop_ = at_ + rows_.dim;
-  }
-
-  Ahead<T> rows_;
-  size_t row_ = 0;           ///< the row at hand
-  const T* at_ = nullptr;    ///< its next line
-  const T* stop_ = nullptr;  ///< its end
-};
-
-/// Steps of a chain between which lines are asked for, and how many: what the other product needs while these steps last, when
-/// there are as many features in a key as in a value.
+/// Steps of a chain between which lines are asked for, and of how many bytes: what the other product needs while these steps
+/// last, when there are as many features in a key as in a value.
 inline constexpr size_t kStepsBetween = 8;
-inline constexpr size_t kLinesBetween = 3;
+inline constexpr size_t kBytesBetween = 3 * kLine;
 
 /// sum[r][v] = chain over t < steps of Op(x(r, t), lanes[t][v]), from 0. x(r, t) is x[r * stride + t] when kAlongRows (keys:
 /// the chain runs along a row), else x[t * stride + r] (values: it runs down a column).
 template <class Op, bool kAlongRows, size_t R, size_t N, class T>
-HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_RESTRICT lanes, size_t steps, Lines<T>& ahead,
+HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_RESTRICT lanes, size_t steps, NextLines<T>& ahead,
                            Vec<T> (&sum)[R][N]) {
   const Tag<T> d;
   ATTN_UNROLL
@@ -102,7 +61,7 @@ HWY_INLINE void accumulate(const T* HWY_RESTRICT x, size_t stride, const T* HWY_
   };
   size_t t = 0;
   for (; t + kStepsBetween <= steps; t += kStepsBetween) {
-    ahead.ask(kLinesBetween);
+    ahead.template ask<kBytesBetween>();
     for (size_t s = t; s < t + kStepsBetween; ++s) step(s);
   }
   for (; t < steps; ++t) step(t);
@@ -114,7 +73,7 @@ inline constexpr size_t kDistanceChain = 16;
 
 /// R keys against N vectors of queries.
 template <class Op, size_t R, size_t N, class T>
-HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum, Lines<T>& ahead) {
+HWY_INLINE void score_rows(const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum, NextLines<T>& ahead) {
   const Tag<T> d;
   constexpr bool kChained = std::is_same_v<Op, SquareDifference>;
   Vec<T> sum[R][N];
@@ -177,7 +136,7 @@ template <class Op, class T, size_t N>
 struct ScoreRows {
   template <size_t R>
   static HWY_INLINE void run(size_t j, const T* keys, size_t stride, size_t dim, const T* query, T* tile, T* maximum,
-                             Lines<T>* ahead, size_t count) {
+                             NextLines<T>* ahead, size_t count) {
     score_rows<Op, R, N>(keys + j * stride, stride, dim, query, tile + j * kLanes, maximum, *ahead);
     ahead->until(j + R, count);
   }
@@ -189,7 +148,7 @@ struct ScorePanel {
   template <size_t N>
   static void run(size_t lane, const T* keys, size_t stride, size_t count, size_t dim, const T* query, T* tile, T* maximum,
                   const Ahead<T>* ahead) {
-    Lines<T> lines(lane == 0 ? ahead : nullptr);
+    NextLines<T> lines(lane == 0 && ahead != nullptr ? *ahead : Ahead<T>());
     T* const top = maximum == nullptr ? nullptr : maximum + lane;
     for_rows<ScoreRows<Op, T, N>, N>(count, keys, stride, dim, query + lane, tile + lane, top, &lines, count);
   }
@@ -210,7 +169,7 @@ void score_distance(const T* keys, size_t stride, size_t count, size_t dim, cons
 /// R value features against N vectors of weights. Fresh sums for each tile, joined afterwards, keep the error of long rows small.
 template <size_t R, size_t N, class T>
 HWY_INLINE void value_rows(const T* values, size_t stride, size_t count, const T* weights, const T* rescale, T* output,
-                           Lines<T>& ahead) {
+                           NextLines<T>& ahead) {
   const Tag<T> d;
   Vec<T> sum[R][N];
   accumulate<Multiply, false>(values, stride, weights, count, ahead, sum);
@@ -229,7 +188,7 @@ template <class T, size_t N>
 struct ValueRows {
   template <size_t R>
   static HWY_INLINE void run(size_t f, const T* values, size_t stride, size_t count, const T* weights, const T* rescale,
-                             T* output, Lines<T>* ahead, size_t dim) {
+                             T* output, NextLines<T>* ahead, size_t dim) {
     value_rows<R, N>(values + f, stride, count, weights, rescale, output + f * kLanes, *ahead);
     ahead->until(f + R, dim);
   }
@@ -241,7 +200,7 @@ struct ValuePanel {
   template <size_t N>
   static void run(size_t lane, const T* weights, const T* values, size_t stride, size_t count, size_t dim, const T* rescale,
                   T* output, const Ahead<T>* ahead) {
-    Lines<T> lines(lane == 0 ? ahead : nullptr);
+    NextLines<T> lines(lane == 0 && ahead != nullptr ? *ahead : Ahead<T>());
     for_rows<ValueRows<T, N>, N>(dim, values, stride, count, weights + lane, rescale + lane, output + lane, &lines, dim);
   }
 };

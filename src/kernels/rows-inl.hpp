@@ -56,6 +56,16 @@ HWY_INLINE void transpose(D d, V (&row)[4]) {
 template <class D, class T, class Row>
 HWY_INLINE hn::Vec<D> square_pieces(D d, const Row& row, size_t first, size_t f) {
 #if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET == HWY_AVX3
+  // A load that puts its four floats at their place takes one instruction of any kind; joining halves needs the unit of shuffles.
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(row(first) + f));
+    x = _mm512_mask_broadcast_f32x4(x, 0x00f0, _mm_loadu_ps(row(first + 4) + f));
+    x = _mm512_mask_broadcast_f32x4(x, 0x0f00, _mm_loadu_ps(row(first + 8) + f));
+    x = _mm512_mask_broadcast_f32x4(x, 0xf000, _mm_loadu_ps(row(first + 12) + f));
+    return hn::Vec<D>{x};
+  }
+#endif
   if constexpr (hn::MaxLanes(D()) > kSquare<T>) {
     const hn::Half<D> half;
     // Rows 4 apart (floats) lie in neighbouring squares, so that transposing the squares gives the natural order.

@@ -93,8 +93,10 @@ struct Times {
 
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-/// progress(fraction) is told between the timed runs.
-Times time_runs(const BenchRequest& request, const std::function<void()>& run, const std::function<void(double)>& progress) {
+/// After each timed run progress(fraction) is told and the machine is measured, for at most half of the time: what runs are held
+/// against must have met with the same neighbours, as often.
+Times time_runs(const BenchRequest& request, const std::function<void()>& run, const std::function<void()>& measure,
+                const std::function<void(double)>& progress) {
   using Clock = std::chrono::steady_clock;
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   for (std::size_t i = 0; i < request.warmup; ++i) run();
@@ -102,6 +104,7 @@ Times time_runs(const BenchRequest& request, const std::function<void()>& run, c
   double least = std::numeric_limits<double>::infinity();
   const auto begin = Clock::now();
   double elapsed = 0;
+  double measuring = 0;
   while (request.repeat ? times.size() < *request.repeat : times.size() < kLeastRuns || elapsed < kBenchSeconds) {
     const double busy = processor_seconds();
     const auto start = Clock::now();
@@ -110,7 +113,11 @@ Times time_runs(const BenchRequest& request, const std::function<void()>& run, c
     least = std::min(least, processor_seconds() - busy);
     // A clock that does not advance during a run must not make a rate infinite.
     times.push_back(std::max(seconds(end - start), 1e-9));
-    elapsed = seconds(end - begin);
+    if (2 * measuring <= seconds(end - begin)) {
+      measure();
+      measuring += seconds(Clock::now() - end);
+    }
+    elapsed = seconds(Clock::now() - begin);
     progress(request.repeat ? static_cast<double>(times.size()) / static_cast<double>(*request.repeat)
                             : std::min(elapsed / kBenchSeconds, static_cast<double>(times.size()) / kLeastRuns));
   }
@@ -145,8 +152,9 @@ std::vector<BenchResult> measure(const std::vector<BenchCase>& cases, const Benc
       continue;
     }
     Job<T, D> job(c, context);
+    analysis::ReadMeter<D> reading(job.keys_and_values(), isa, at_once);
     const Times times = time_runs(
-        c.request, [&] { job.run(); },
+        c.request, [&] { job.run(); }, [&] { reading.measure(); },
         [&](double fraction) {
           if (context.progress) context.progress((static_cast<double>(i) + fraction) / static_cast<double>(cases.size()));
         });
@@ -160,7 +168,7 @@ std::vector<BenchResult> measure(const std::vector<BenchCase>& cases, const Benc
     result.seconds_median = median(times.seconds);
     result.processor_seconds_min = times.processor_seconds;
     result.bytes = job.needed_bytes();
-    result.read_bytes = analysis::read_bytes_per_second<D>(job.keys_and_values(), isa, at_once);
+    result.read_bytes = reading.bytes_per_second();
     results.push_back(std::move(result));
     meter.measure();
   }

@@ -90,9 +90,16 @@ TEST_CASE_TEMPLATE("rates are positive numbers on every target", T, float, doubl
     CHECK(std::isfinite(first));
     meter.measure();
     CHECK(meter.flops_per_second() >= first);
-    const double read = read_bytes_per_second<T>({array, array}, isa, 2);
+    ReadMeter<T> reading({array, array}, isa, 2);
+    CHECK(reading.bytes_per_second() == 0);
+    reading.measure();
+    const double read = reading.bytes_per_second();
     CHECK(read > 0);
     CHECK(std::isfinite(read));
+    reading.measure();
+    CHECK(reading.bytes_per_second() >= read);
   }
-  CHECK(read_bytes_per_second<T>({}, "portable", 1) == 0);
+  ReadMeter<T> nothing({}, "portable", 1);
+  nothing.measure();
+  CHECK(nothing.bytes_per_second() == 0);
 }
