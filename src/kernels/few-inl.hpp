@@ -108,16 +108,42 @@ HWY_INLINE void few_scores(Rows row, size_t dim, const T* const (&query)[Q], Key
   }
 }
 
+/// The squares of x one after the other, each to its row.
+template <class T, class D>
+HWY_INLINE void store_squares(D d, hn::Vec<D> x, T* out, [[maybe_unused]] size_t stride) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(D()) > kSquare<T>) {
+    const hn::Half<D> half;
+    store_squares<T>(half, hn::LowerHalf(half, x), out, stride);
+    store_squares<T>(half, hn::UpperHalf(half, x), out + hn::MaxLanes(half) / kSquare<T> * stride, stride);
+    return;
+  }
+#endif
+  hn::Store(x, d, out);
+}
+
 /// Into the lanes of the tile; `top` takes the largest of each lane, NaN left aside.
 template <class T, size_t Q>
 HWY_INLINE void few_store(const Vec<T> (&sum)[Q], size_t keys, T* tile, Vec<T> (&top)[Q]) {
   const Tag<T> d;
+  ATTN_UNROLL
+  for (size_t q = 0; q < Q; ++q) top[q] = larger(sum[q], top[q]);
+  constexpr size_t kS = kSquare<T>;
+  if (Q % kS == 0 && keys == kWidth<T>) {
+    ATTN_UNROLL
+    for (size_t q = 0; q < Q / kS * kS; q += kS) {
+      Vec<T> row[kS];
+      ATTN_UNROLL
+      for (size_t s = 0; s < kS; ++s) row[s] = sum[q + s];
+      transpose(d, row);
+      ATTN_UNROLL
+      for (size_t s = 0; s < kS; ++s) store_squares<T>(d, row[s], tile + s * kLanes + q, kS * kLanes);
+    }
+    return;
+  }
   HWY_ALIGN T scores[Q][kWidth<T>];
   ATTN_UNROLL
-  for (size_t q = 0; q < Q; ++q) {
-    hn::Store(sum[q], d, scores[q]);
-    top[q] = larger(sum[q], top[q]);
-  }
+  for (size_t q = 0; q < Q; ++q) hn::Store(sum[q], d, scores[q]);
   for (size_t k = 0; k < keys; ++k) {
     ATTN_UNROLL
     for (size_t q = 0; q < Q; ++q) tile[k * kLanes + q] = scores[q][k];
@@ -295,22 +321,56 @@ HWY_INLINE void few_exponentials(const T* tile, size_t count, T maximum, T* HWY_
   for (size_t j = 0; j < count; j += kWidth<T>) hn::Store(exp_below<T, kNatural, true>(hn::Load(d, row + j), top), d, row + j);
 }
 
+/// exp(logit - maximum) of as many lanes as a square has, for several keys in one vector, and the sum over keys of each lane.
+template <class T, bool kNatural>
+HWY_INLINE void few_squares(T* tile, size_t count, const T* maximum, T* sums) {
+  const Tag<T> d;
+  const SquareTag<T> square;
+  constexpr size_t kS = kSquare<T>;
+  constexpr size_t kKeysAtOnce = kWidth<T> / kS;
+  HWY_ALIGN T all[kWidth<T>];
+  for (size_t i = 0; i < kWidth<T>; ++i) all[i] = maximum[i % kS];
+  const Vec<T> top = usable<T>(hn::Load(d, all));
+  SquareVec<T> sum = hn::Zero(square);
+  for (size_t j = 0; j < count; j += kKeysAtOnce) {
+    const size_t left = HWY_MIN(count - j, kKeysAtOnce);
+    const T* const first = tile + j * kLanes;
+    const auto row = [=](size_t piece) { return first + HWY_MIN(piece / kS, left - 1) * kLanes; };
+    const Vec<T> p = exp_below<T, kNatural, true>(square_pieces<Tag<T>, T>(d, row, 0, 0), top);
+    HWY_ALIGN T weights[kWidth<T>];
+    hn::Store(p, d, weights);
+    for (size_t k = 0; k < left; ++k) {
+      const SquareVec<T> weight = hn::Load(square, weights + k * kS);
+      hn::Store(weight, square, tile + (j + k) * kLanes);
+      sum = hn::Add(sum, weight);
+    }
+  }
+  hn::Store(sum, square, sums);
+}
+
 template <class T>
 void few_softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
-  // From two lanes on, a vector of lanes is as good.
-  if (lanes > 1) return softmax_step(tile, count, lanes, natural, rows);
-  HWY_ALIGN T row[kKeys] = {};
-  if (natural) {
-    few_exponentials<T, true>(tile, count, rows.next[0], row);
-  } else {
-    few_exponentials<T, false>(tile, count, rows.next[0], row);
+  HWY_ALIGN T sums[kWidth<T>] = {};
+  if (lanes == 1) {
+    HWY_ALIGN T row[kKeys] = {};
+    if (natural) {
+      few_exponentials<T, true>(tile, count, rows.next[0], row);
+    } else {
+      few_exponentials<T, false>(tile, count, rows.next[0], row);
+    }
+    for (size_t j = 0; j < count; ++j) {
+      sums[0] += row[j];
+      tile[j * kLanes] = row[j];
+    }
+  } else if (lanes <= kSquare<T> && 2 * kSquare<T> <= kWidth<T>) {
+    if (natural) {
+      few_squares<T, true>(tile, count, rows.next, sums);
+    } else {
+      few_squares<T, false>(tile, count, rows.next, sums);
+    }
+  } else {  // a vector of lanes is as good
+    return softmax_step(tile, count, lanes, natural, rows);
   }
-  T sum = 0;
-  for (size_t j = 0; j < count; ++j) {
-    sum += row[j];
-    tile[j * kLanes] = row[j];
-  }
-  HWY_ALIGN T sums[kWidth<T>] = {sum};
   join_step(static_cast<const T*>(sums), lanes, natural, rows);
 }
 
