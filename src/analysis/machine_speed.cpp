@@ -3,10 +3,10 @@
 
 #include "analysis/team.hpp"
 #include "base/philox.hpp"
+#include "base/stopwatch.hpp"
 #include "kernels/peak.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <numbers>
 #include <utility>
 
@@ -30,9 +30,9 @@ void fill(const RandomWords& words, std::size_t first, std::size_t last, std::sp
 
 template <class T>
 double seconds_of(const kernels::PeakKernels<T>& kernels, const std::vector<T>& inputs, std::size_t steps, T* sums) {
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch watch;
   kernels.fused_chains(inputs.data(), steps, sums);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return watch.lap();
 }
 
 /// The part of `count` things that thread i of `threads` takes.

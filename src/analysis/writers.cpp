@@ -12,6 +12,18 @@ namespace attn::analysis {
 
 template <class T, class D>
 void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
+  D* const to = output_ + block.batch * strides_.batch + block.head * strides_.head + block.query * strides_.query;
+  if (!put_) return write(block, to, strides_.query);
+  const std::size_t width = plan_.dims.value_dim;
+  std::vector<D> numbers(block.queries * width);
+  write(block, numbers.data(), width);
+  if (strides_.query == width) return put_(to, numbers);
+  for (std::size_t i = 0; i < block.queries; ++i)
+    put_(to + i * strides_.query, std::span<const D>(numbers).subspan(i * width, width));
+}
+
+template <class T, class D>
+void OutputWriter<T, D>::write(const RowBlock<T>& block, D* first, std::size_t step) const {
   const bool nan_when_empty = plan_.options.empty_rows == Policy::nan;
   const std::size_t width = plan_.dims.value_dim;
   std::vector<T> buffer;
@@ -21,7 +33,7 @@ void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
     queries = operands_.residual.rows(block.batch, block.head, block.query, block.queries, buffer.data());
   }
   for (std::size_t i = 0; i < block.queries; ++i) {
-    D* to = output_ + block.batch * strides_.batch + block.head * strides_.head + (block.query + i) * strides_.query;
+    D* to = first + i * step;
     const T* from = block.output + i * width;
     if (nan_when_empty && block.is_empty[i] != 0) {
       std::fill_n(to, width, std::numeric_limits<D>::quiet_NaN());
@@ -29,7 +41,11 @@ void OutputWriter<T, D>::rows(const RowBlock<T>& block) {
       const T* query = queries.data + i * queries.stride;
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c] + query[c]);
     } else if constexpr (std::is_same_v<T, D>) {
-      kernels::stream_row(from, width, to);
+      // What is put is read again at once.
+      if (put_)
+        std::copy_n(from, width, to);
+      else
+        kernels::stream_row(from, width, to);
     } else {
       for (std::size_t c = 0; c < width; ++c) to[c] = static_cast<D>(from[c]);
     }
@@ -87,7 +103,13 @@ void PairWriter<T, D>::rows(const RowBlock<T>& block) {
 template <class T, class D>
 void LseWriter<T, D>::rows(const RowBlock<T>& block) {
   D* to = values_ + (block.batch * plan_.dims.heads + block.head) * plan_.dims.q_len + block.query;
-  for (std::size_t i = 0; i < block.queries; ++i) to[i] = static_cast<D>(block.log_sum_exp[i]);
+  if (!put_) {
+    for (std::size_t i = 0; i < block.queries; ++i) to[i] = static_cast<D>(block.log_sum_exp[i]);
+    return;
+  }
+  std::vector<D> numbers(block.queries);
+  for (std::size_t i = 0; i < block.queries; ++i) numbers[i] = static_cast<D>(block.log_sum_exp[i]);
+  put_(to, numbers);
 }
 
 template <class T, class D>

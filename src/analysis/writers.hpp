@@ -29,26 +29,31 @@ struct RowStrides {
   std::size_t query = 0;
 };
 
+/// Puts finished numbers to their place in an output array, from any thread.
+template <class D>
+using Put = std::function<void(D* to, std::span<const D> numbers)>;
+
 /// Writes y (plus the query with --residual) as D. T is the type the engine computes in.
 template <class T, class D>
 class OutputWriter : public Observer<T> {
  public:
-  OutputWriter(const engine::Plan& plan, const engine::Operands<T>& operands, D* output, RowStrides strides)
-      : plan_(plan), operands_(operands), output_(output), strides_(strides) {}
+  /// `put` takes the rows instead of the memory at `output`, those that lie side by side at once.
+  OutputWriter(const engine::Plan& plan, const engine::Operands<T>& operands, D* output, RowStrides strides, Put<D> put = {})
+      : plan_(plan), operands_(operands), output_(output), strides_(strides), put_(std::move(put)) {}
 
   [[nodiscard]] Needs needs() const override { return {.output = true}; }
   void rows(const RowBlock<T>& block) override;
 
  private:
+  /// The rows of the block, `step` apart.
+  void write(const RowBlock<T>& block, D* to, std::size_t step) const;
+
   const engine::Plan& plan_;
   const engine::Operands<T>& operands_;
   D* output_;
   RowStrides strides_;
+  Put<D> put_;
 };
-
-/// Puts finished numbers to their place in an output array, from any thread.
-template <class D>
-using Put = std::function<void(D* to, std::span<const D> numbers)>;
 
 /// Writes one number for each pair as D: weights, or scores at a stage. The array [batch, heads, q_len, kv_len] must hold zeros.
 template <class T, class D>
@@ -82,13 +87,15 @@ class PairWriter : public Observer<T> {
 template <class T, class D>
 class LseWriter : public Observer<T> {
  public:
-  LseWriter(const engine::Plan& plan, D* values) : plan_(plan), values_(values) {}
+  /// `put` takes the numbers instead of the memory at `values`.
+  LseWriter(const engine::Plan& plan, D* values, Put<D> put = {}) : plan_(plan), values_(values), put_(std::move(put)) {}
   [[nodiscard]] Needs needs() const override { return {.log_sum_exp = true}; }
   void rows(const RowBlock<T>& block) override;
 
  private:
   const engine::Plan& plan_;
   D* values_;
+  Put<D> put_;
 };
 
 /// Writes w_ij v_j as D, [batch, heads, q_len, kv_len, value_dim]; the array must hold zeros.

@@ -1,12 +1,12 @@
 // Runs documents and judges what they print.
 #include "document/reproduce.hpp"
 
+#include "base/stopwatch.hpp"
 #include "document/explain_claim.hpp"
 
 #include <attn/error.hpp>
 
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 
@@ -138,13 +138,13 @@ void run_document(DocumentResult& result, const Reproduction& how) {
       ++result.left_out;
       continue;
     }
-    const auto start = std::chrono::steady_clock::now();
+    Stopwatch watch;
     BlockResult done;
     done.block = &block;
     for (const Printed& printed : block.commands)
       done.commands.push_back(run_command(printed, folders.folder(block.folder), surroundings));
     done.verdict = judge(block, done.commands);
-    done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    done.seconds = watch.lap();
     result.blocks.push_back(std::move(done));
   }
 }

@@ -163,6 +163,7 @@ Layer mask_layer(const Plan& plan, const MaskPart& part, const Execution& execut
                    // All that is in range may lie behind the mask's last key.
                    const KeyRange there{keys.begin, std::min(keys.end, part.key_count)};
                    if (!there.empty()) read_rows(part, b, h, first, queries, there, flags);
+                   part.let_go(b, h, first, queries);
                    for (std::size_t tile = 0; tile < flags.size(); ++tile) {
                      const bool visible = (flags[tile] & kSomeVisible) != 0;
                      const bool changed = (flags[tile] & kSomeChanged) != 0;

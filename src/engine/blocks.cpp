@@ -29,6 +29,12 @@ BlockPlace Blocks::place(std::size_t batch, std::size_t kv_head, std::size_t ind
           .queries = std::min(kLanes, dims_.q_len - first)};
 }
 
+void let_masks_go(const Plan& plan, const BlockPlace& place) {
+  for (const MaskPart& part : plan.masks)
+    for (std::size_t head = place.head; head < place.head + place.heads; ++head)
+      part.let_go(place.batch, head, place.first, place.queries);
+}
+
 std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept {
   constexpr std::size_t most_bytes = std::size_t{3} << 19U;
   constexpr std::size_t fewest = 4;

@@ -34,6 +34,8 @@ class Blocks {
 
   /// Blocks of one batch entry and key/value head.
   [[nodiscard]] std::size_t in_kv_head() const noexcept { return in_kv_head_; }
+  /// Blocks that cover the queries of a head; in_kv_head() is some times as many.
+  [[nodiscard]] std::size_t in_head() const noexcept { return blocks_in_head_; }
   /// Lanes of the largest block.
   [[nodiscard]] std::size_t lanes() const noexcept { return heads_in_block_ * std::min(dims_.q_len, most_queries); }
   [[nodiscard]] std::size_t count() const noexcept { return dims_.batch * dims_.kv_heads * in_kv_head_; }
@@ -46,6 +48,9 @@ class Blocks {
   std::size_t blocks_in_head_;
   std::size_t in_kv_head_;
 };
+
+/// Lets go of the rows of masks that a block has read, where they are not to be held.
+void let_masks_go(const Plan& plan, const BlockPlace& place);
 
 /// Keys of one span: a whole number of tiles that fit, with their values, into a part of the second-level cache. The sums of a
 /// query are made span by span and then joined, whoever computes them, so that they do not depend on how spans are handed out.

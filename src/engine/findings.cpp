@@ -18,19 +18,16 @@ namespace {
 template <class Matters>
 std::string find_nan(const RowSource<double>& source, const std::string& name, const Matters& matters) {
   const HeadLayout& l = source.layout();
-  std::vector<double> buffer(l.dim);
-  for (std::size_t b = 0; b < l.batch; ++b) {
-    for (std::size_t h = 0; h < l.heads; ++h) {
-      for (std::size_t i = 0; i < l.length; ++i) {
-        const std::span<const double> row(source.rows(b, h, i, 1, buffer.data()).data, l.dim);
-        const auto nan = std::ranges::find_if(row, [](double x) { return std::isnan(x); });
-        if (nan == row.end() || !matters(b, h, i)) continue;
-        const std::string where = l.batch > 1 || l.heads > 1 ? fmt::format("batch {}, head {}, row", b, h) : "row";
-        return fmt::format("{}: {} {}, feature {}", name, where, i, nan - row.begin());
-      }
-    }
-  }
-  return {};
+  std::string found;
+  visit_rows(source, [&](std::size_t b, std::size_t h, std::size_t i, const double* values) {
+    const std::span<const double> row(values, l.dim);
+    const auto nan = std::ranges::find_if(row, [](double x) { return std::isnan(x); });
+    if (nan == row.end() || !matters(b, h, i)) return true;
+    const std::string where = l.batch > 1 || l.heads > 1 ? fmt::format("batch {}, head {}, row", b, h) : "row";
+    found = fmt::format("{}: {} {}, feature {}", name, where, i, nan - row.begin());
+    return false;
+  });
+  return found;
 }
 
 /// The first NaN of an additive mask at a pair that is visible, as text.

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct NamedMask {
   MaskKind kind = MaskKind::keep;
 };
 
+/// Mapped files of which rows are copied when they are needed, so that no pages stay.
+using PassingFiles = std::vector<std::shared_ptr<const MappedFile>>;
+
 /// Query, key and value are [length, dim], [batch, length, dim] or [batch, heads, length, dim]; with `heads` the first two carry
 /// their heads side by side in the last dimension ([length, heads * dim]). A past is always [batch, kv_heads, length, dim].
 struct Inputs {
@@ -38,6 +42,7 @@ struct Inputs {
   std::vector<std::int64_t> key_lengths;  ///< none, one for all batch entries, or one for each
   NamedArray segments;                    ///< integer ids, [q_len] or [batch, q_len]
   NamedArray key_segments;                ///< [kv_len] or [batch, kv_len]; default: the query's
+  PassingFiles passing;                   ///< rows of other files are read where they are
 
   /// Heads packed in key and value: kv_heads, or as many as the queries have; 0: not packed.
   [[nodiscard]] std::size_t packed_kv_heads() const noexcept { return kv_heads != 0 ? kv_heads : heads; }

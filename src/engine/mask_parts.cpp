@@ -1,6 +1,8 @@
 // Mask, bias and segment arrays made ready for the walk.
 #include "engine/mask_parts.hpp"
 
+#include "io/input.hpp"
+
 #include <array>
 #include <cmath>
 
@@ -43,6 +45,14 @@ std::size_t id_stride(const NamedArray& input, std::size_t batch, std::size_t le
 }
 
 }  // namespace
+
+void MaskPart::let_go(std::size_t batch, std::size_t head, std::size_t first, std::size_t count) const {
+  // A row that all queries share is held.
+  if (passing == nullptr || stride[2] == 0 || count == 0) return;
+  const std::size_t item = item_size(array.dtype());
+  const std::size_t keys = stride[3] == 0 ? 1 : key_count;
+  passing->let_go({array.data() + offset(batch, head, first) * item, ((count - 1) * stride[2] + keys) * item});
+}
 
 MaskPart make_mask_part(const NamedMask& mask, const Dims& dims, DType compute) {
   const Array& given = mask.input.array;

@@ -7,8 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
+
+namespace attn {
+class MappedFile;
+}
 
 namespace attn::engine {
 
@@ -43,7 +48,10 @@ struct MaskPart {
   Array array;  ///< boolean for keep and block, f32 or f64 (the type computed in) for add
   std::size_t stride[4] = {0, 0, 0, 0};
   std::size_t key_count = 0;
+  std::shared_ptr<const MappedFile> passing = nullptr;  ///< the file that the array lies in, if its pages are not to be held
 
+  /// Lets go of the rows of queries [first, first + count), if they are not to be held.
+  void let_go(std::size_t batch, std::size_t head, std::size_t first, std::size_t count) const;
   [[nodiscard]] std::size_t offset(std::size_t batch, std::size_t head, std::size_t query) const noexcept {
     return batch * stride[0] + head * stride[1] + query * stride[2];
   }

@@ -32,21 +32,15 @@ std::vector<Turn> turns(const Plan& plan, const std::vector<std::int64_t>& first
 /// Counts the zero vectors that `matters(batch, head, row)` says some pair is computed from.
 template <class T, class Matters>
 std::size_t count_zeros(const RowSource<T>& source, const NamedArray& input, Policy policy, const Matters& matters) {
-  const HeadLayout& l = source.layout();
-  std::vector<T> buffer(l.dim);
   std::size_t zeros = 0;
-  for (std::size_t b = 0; b < l.batch; ++b) {
-    for (std::size_t h = 0; h < l.heads; ++h) {
-      for (std::size_t i = 0; i < l.length; ++i) {
-        const T* row = source.rows(b, h, i, 1, buffer.data()).data;
-        if (std::any_of(row, row + l.dim, [](T x) { return x != 0; }) || !matters(b, h, i)) continue;
-        ++zeros;
-        if (policy == Policy::error)
-          throw Error(Status::data,
-                      fmt::format("{}: row {} is a zero vector, which has no cosine (--zero-vectors error)", input.name, i));
-      }
-    }
-  }
+  visit_rows(source, [&](std::size_t b, std::size_t h, std::size_t i, const T* row) {
+    if (std::any_of(row, row + source.dim(), [](T x) { return x != 0; }) || !matters(b, h, i)) return true;
+    ++zeros;
+    if (policy == Policy::error)
+      throw Error(Status::data,
+                  fmt::format("{}: row {} is a zero vector, which has no cosine (--zero-vectors error)", input.name, i));
+    return true;
+  });
   return zeros;
 }
 
@@ -58,6 +52,7 @@ Operands<T> widened_rows(const Inputs& inputs) {
   operands.query = RowSource<T>({}, inputs.query, inputs.heads);
   operands.key = RowSource<T>(inputs.past_key, inputs.key, inputs.packed_kv_heads());
   operands.value = RowSource<T>(inputs.past_value, inputs.value, inputs.packed_kv_heads());
+  for (RowSource<T>* source : {&operands.query, &operands.key, &operands.value}) source->let_pass(inputs.passing);
   operands.residual = operands.query;
   return operands;
 }

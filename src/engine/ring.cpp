@@ -139,6 +139,7 @@ class RingWalk {
         if (!sees && !work.pass.all_keys) return;
         TiledWalk<T> walk(job_, block, span, scratch);
         work.visit(job_, walk, block, scratch);
+        let_masks_go(job_.plan, block.place());
       });
     }
     keys_.next();

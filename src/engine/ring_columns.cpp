@@ -52,6 +52,7 @@ void RingColumns<T>::walk(const RingStep& step, const T* carried) {
     if (seen.begin >= span.keys.end || seen.end <= span.keys.begin) return;
     pool_.lend([&](TiledScratch<T>& scratch) { TiledWalk<T>(job_, block, span, scratch).columns(); });
   });
+  let_masks_go(job_.plan, block.place());
 }
 
 template <class T>

@@ -45,7 +45,14 @@ RingShare::RingShare(const Plan& plan, std::size_t span_length, int ranks)
       ranks_(ranks) {}
 
 int RingShare::rank_of(std::size_t batch, std::size_t kv_head, std::size_t block) const noexcept {
-  return dealt((batch * plan_.dims.kv_heads + kv_head) * blocks_.in_kv_head() + block);
+  const std::size_t all = std::max<std::size_t>(blocks_.in_head(), 1);
+  const std::size_t head = (batch * plan_.dims.kv_heads + kv_head) * (blocks_.in_kv_head() / all) + block / all;
+  const std::size_t place = block % all;
+  // Whole rounds are the same in every head, so that a rank needs its own rows of a mask that heads share. What is over is dealt
+  // on from head to head.
+  const std::size_t over = all % (2 * static_cast<std::size_t>(ranks_));
+  const std::size_t rounds = all - over;
+  return dealt(place < rounds ? place : head * over + place - rounds);
 }
 
 int RingShare::dealt(std::size_t number) const noexcept {

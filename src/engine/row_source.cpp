@@ -1,6 +1,8 @@
 // Rows made of inputs: widened, joined with the past, rotated, scaled to unit length.
 #include "engine/row_source.hpp"
 
+#include "io/input.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -44,6 +46,24 @@ RowSource<T>::RowSource(const NamedArray& past, const NamedArray& input, std::si
 }
 
 template <class T>
+void RowSource<T>::let_pass(const PassingFiles& files) {
+  for (Part* part : {&past_, &input_}) {
+    const auto holds = [&](const auto& file) { return file->holds({part->array.data(), part->array.bytes()}); };
+    const auto found = std::ranges::find_if(files, holds);
+    if (found != files.end()) part->passing = *found;
+  }
+}
+
+template <class T>
+void RowSource<T>::let_go(const Part& part, std::size_t b, std::size_t h, std::size_t first, std::size_t count) {
+  if (part.passing == nullptr || count == 0) return;
+  const HeadLayout& l = part.layout;
+  const std::size_t item = item_size(part.array.dtype());
+  const std::size_t at = b * l.batch_stride + h * l.head_stride + first * l.row_stride;
+  part.passing->let_go({part.array.data() + at * item, ((count - 1) * l.row_stride + l.dim) * item});
+}
+
+template <class T>
 void RowSource<T>::widen(const Part& part, std::size_t b, std::size_t h, std::size_t first, std::size_t count, T* out) {
   const HeadLayout& l = part.layout;
   const std::size_t at = b * l.batch_stride + h * l.head_stride + first * l.row_stride;
@@ -74,10 +94,13 @@ template <class T>
 void RowSource<T>::make(std::size_t b, std::size_t h, std::size_t first, std::size_t count, T* out) const {
   if (direct_.data != nullptr) {
     for (std::size_t i = 0; i < count; ++i) std::copy_n(direct_.row(b, h, first + i), dim_, out + i * dim_);
+    let_go(input_, b, h, first, count);
   } else {
     const std::size_t old = std::clamp(past_len_, first, first + count) - first;
     if (old > 0) widen(past_, b, h, first, old, out);
     if (old < count) widen(input_, b, h, first + old - past_len_, count - old, out + old * dim_);
+    let_go(past_, b, h, first, old);
+    let_go(input_, b, h, first + old - past_len_, count - old);
   }
   if (transform_ != nullptr && transform_->changes_rows()) transform(b, h, first, count, out);
 }

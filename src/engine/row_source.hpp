@@ -6,6 +6,7 @@
 
 #include <attn/array.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -61,11 +62,13 @@ class RowSource {
   /// `past` is not given, or [batch, heads, length, dim]; its rows come before those of `input`.
   RowSource(const NamedArray& past, const NamedArray& input, std::size_t packed_heads);
 
+  /// From now on rows of arrays in these files are copied, and their pages let go.
+  void let_pass(const PassingFiles& files);
   void set_transform(RowTransform transform) { transform_ = std::make_shared<const RowTransform>(std::move(transform)); }
 
   /// True when memory already holds the rows as they are needed.
   [[nodiscard]] bool is_direct() const noexcept {
-    return direct_.data != nullptr && (transform_ == nullptr || !transform_->changes_rows());
+    return direct_.data != nullptr && input_.passing == nullptr && (transform_ == nullptr || !transform_->changes_rows());
   }
   /// Valid only when is_direct().
   [[nodiscard]] const Rows<T>& direct() const noexcept { return direct_; }
@@ -83,7 +86,9 @@ class RowSource {
   struct Part {
     Array array;
     HeadLayout layout;
+    std::shared_ptr<const MappedFile> passing = nullptr;  ///< where the array lies, if its pages are not to be held
   };
+  static void let_go(const Part& part, std::size_t b, std::size_t h, std::size_t first, std::size_t count);
   static void widen(const Part& part, std::size_t b, std::size_t h, std::size_t first, std::size_t count, T* out);
   void transform(std::size_t b, std::size_t h, std::size_t first, std::size_t count, T* rows) const;
 
@@ -95,5 +100,24 @@ class RowSource {
   Part input_;
   std::shared_ptr<const RowTransform> transform_;
 };
+
+/// visit(batch, head, row, values) for every row of a source that knows its layout, until it returns false. Rows that must be
+/// made are made some at a time.
+template <class T, class Visit>
+void visit_rows(const RowSource<T>& source, Visit&& visit) {
+  constexpr std::size_t most = 1024;
+  const HeadLayout& l = source.layout();
+  std::vector<T> buffer(source.is_direct() ? 0 : std::min(most, l.length) * l.dim);
+  for (std::size_t b = 0; b < l.batch; ++b) {
+    for (std::size_t h = 0; h < l.heads; ++h) {
+      for (std::size_t first = 0; first < l.length; first += most) {
+        const std::size_t count = std::min(most, l.length - first);
+        const RowSpan<T> rows = source.rows(b, h, first, count, buffer.data());
+        for (std::size_t i = 0; i < count; ++i)
+          if (!visit(b, h, first + i, rows.data + i * rows.stride)) return;
+      }
+    }
+  }
+}
 
 }  // namespace attn::engine

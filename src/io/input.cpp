@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -125,6 +126,23 @@ void MappedFile::check_unchanged() const {
   if (now.st_size != status_.st_size || now.st_mtim.tv_sec != status_.st_mtim.tv_sec ||
       now.st_mtim.tv_nsec != status_.st_mtim.tv_nsec)
     throw Error(Status::io, {path_}, "the file changed while it was being read; no output was written");
+}
+
+bool MappedFile::holds(std::span<const std::byte> bytes) const noexcept {
+  const std::less_equal<> in_order;
+  return in_order(bytes_.data(), bytes.data()) && in_order(bytes.data() + bytes.size(), bytes_.data() + bytes_.size());
+}
+
+void MappedFile::let_go(std::span<const std::byte> bytes) const noexcept {
+  if (bytes.empty()) return;
+  // With a page that is read the system maps what it has around it: at least 64 KiB, and all of a large page, but no more than
+  // one page of its tables covers.
+  constexpr std::uintptr_t table = std::uintptr_t{1} << 21U;
+  const auto start = reinterpret_cast<std::uintptr_t>(memory_);       // NOLINT(*-reinterpret-cast)
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());  // NOLINT(*-reinterpret-cast)
+  const std::uintptr_t first = std::max(begin / table * table, start) - start;
+  const std::uintptr_t last = std::min((begin + bytes.size() + table - 1) / table * table, start + bytes_.size()) - start;
+  (void)::madvise(static_cast<std::byte*>(memory_) + first, last - first, MADV_DONTNEED);
 }
 
 Input open_input(const std::string& path) {

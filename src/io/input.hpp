@@ -25,6 +25,9 @@ class MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
   /// Throws Error(io) when the file's size or time of modification is not what it was.
   void check_unchanged() const;
+  [[nodiscard]] bool holds(std::span<const std::byte> bytes) const noexcept;
+  /// Pages of `bytes`, which lie in the file, and some beside them are no longer held; whoever reads them again gets them again.
+  void let_go(std::span<const std::byte> bytes) const noexcept;
 
  private:
   Descriptor fd_;

@@ -3,6 +3,7 @@
 
 #include "analysis/writers.hpp"
 #include "approx/sample.hpp"
+#include "base/stopwatch.hpp"
 #include "engine/prepare.hpp"
 #include "request/claim.hpp"
 #include "request/estimate.hpp"
@@ -10,7 +11,6 @@
 #include "request/run_inputs.hpp"
 #include "request/run_method.hpp"
 #include "request/run_outputs.hpp"
-#include "request/stopwatch.hpp"
 
 #include <algorithm>
 #include <limits>

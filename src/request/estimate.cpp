@@ -1,11 +1,11 @@
 // What a run will need before it starts.
 #include "request/estimate.hpp"
 
+#include "base/stopwatch.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
 #include "engine/tiled_memory.hpp"
 #include "io/input.hpp"
-#include "request/stopwatch.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -2,7 +2,7 @@
 #include "request/identify.hpp"
 
 #include "analysis/budget.hpp"
-#include "request/stopwatch.hpp"
+#include "base/stopwatch.hpp"
 
 #include <fmt/format.h>
 

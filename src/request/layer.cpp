@@ -1,10 +1,10 @@
 // One stack of transformer layers from files to files: read, plan, compute, write, report.
 #include "request/layer.hpp"
 
+#include "base/stopwatch.hpp"
 #include "model/blas.hpp"
 #include "request/layer_report.hpp"
 #include "request/layer_walk.hpp"
-#include "request/stopwatch.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,10 +1,10 @@
 // One recurrent linear attention from files to files: read, plan, compute, write, report.
 #include "request/linear.hpp"
 
+#include "base/stopwatch.hpp"
 #include "request/estimate.hpp"
 #include "request/input_files.hpp"
 #include "request/report_parts.hpp"
-#include "request/stopwatch.hpp"
 
 #include <algorithm>
 

@@ -1,14 +1,44 @@
 // What the entries of a mask file mean.
 #include "request/masks.hpp"
 
+#include "io/input.hpp"
+
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
 namespace attn::request {
 
 namespace {
+
+/// A look at all of a mapped file, from its first element on, that holds no more than some of it: of several processes that share
+/// a run each looks, and needs but its part afterwards.
+class Glance {
+ public:
+  explicit Glance(const Loaded& file) : file_(file) {}
+  Glance(const Glance&) = delete;
+  Glance& operator=(const Glance&) = delete;
+  ~Glance() { let_go(file_.array.size()); }
+
+  /// What comes before `element` has been seen.
+  void passes(std::size_t element) {
+    constexpr std::size_t most = std::size_t{1} << 20U;
+    if (element >= from_ + most) let_go(element);
+  }
+
+ private:
+  void let_go(std::size_t end) {
+    const std::size_t item = item_size(file_.array.dtype());
+    const std::span<const std::byte> bytes{file_.array.data() + from_ * item, (end - from_) * item};
+    if (file_.mapped != nullptr && file_.mapped->holds(bytes)) file_.mapped->let_go(bytes);
+    from_ = end;
+  }
+
+  const Loaded& file_;
+  std::size_t from_ = 0;
+};
 
 /// Which values besides 0 and 1 an array holds.
 struct Content {
@@ -17,9 +47,12 @@ struct Content {
   double other = 0;  ///< the first entry that is neither 0 nor 1
 };
 
-Content content_of(const Array& array) {
+Content content_of(const Loaded& mask) {
+  const Array& array = mask.array;
   Content content;
+  Glance glance(mask);
   for (std::size_t i = 0; i < array.size(); ++i) {
+    glance.passes(i);
     const double x = array.at_flat(i);
     if (x == 1) content.has_one = true;
     if (x == 0 || x == 1) continue;
@@ -50,7 +83,7 @@ engine::MaskKind kind_of(const Loaded& mask, MaskType type) {
   if (array.dtype() == DType::boolean) return engine::MaskKind::keep;
   if (is_text(mask.format)) must_say(mask, "a CSV mask can mean three things");
   if (!is_floating(array.dtype())) must_say(mask, fmt::format("a mask of {} can mean three things", dtype_name(array.dtype())));
-  const Content content = content_of(array);
+  const Content content = content_of(mask);
   if (content.has_one && !content.has_other) must_say(mask, "a float mask of 0 and 1 only can mean three things");
   return engine::MaskKind::add;
 }
@@ -71,7 +104,9 @@ void warn_of_big_negatives(const Loaded& mask, Reporter& reporter) {
   if (array.shape().empty() || array.shape().back() == 0) return;
   const std::size_t width = array.shape().back();
   std::size_t rows = 0;
+  Glance glance(mask);
   for (std::size_t row = 0; row * width < array.size(); ++row) {
+    glance.passes(row * width);
     bool all = true;
     for (std::size_t j = 0; j < width && all; ++j) {
       const double x = array.at_flat(row * width + j);
@@ -98,7 +133,7 @@ engine::NamedMask understand_mask(const Loaded& mask, MaskType type, std::option
   const engine::MaskKind kind = kind_of(mask, type);
   if (kind == engine::MaskKind::add) return additive(mask, "mask", treat_below, reporter);
   if (mask.array.dtype() != DType::boolean) {
-    const Content content = content_of(mask.array);
+    const Content content = content_of(mask);
     if (content.has_other)
       throw Error(Status::data, {.file = mask.name.text()},
                   fmt::format("--mask-type {} needs entries 0 and 1, but the mask holds {}", name_of(type), content.other),

@@ -28,11 +28,14 @@ constexpr std::size_t most_sent = std::size_t{1} << 22U;
 
 }  // namespace
 
-RankOutputs::Sparse::Sparse(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
-  void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+RankOutputs::Sparse::Sparse(std::size_t bytes, bool is_touched) : bytes_(std::max<std::size_t>(bytes, 1)) {
+  const int access = is_touched ? PROT_READ | PROT_WRITE : PROT_NONE;
+  void* memory = ::mmap(nullptr, bytes_, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     throw Error(Status::memory, fmt::format("there is no room for an output of {} bytes: {}", bytes, system_message(errno)));
   address_ = static_cast<std::byte*>(memory);
+  // A rank's rows lie between those of others: large pages would hold these, too.
+  (void)::madvise(memory, bytes_, MADV_NOHUGEPAGE);
 }
 
 RankOutputs::Sparse::~Sparse() { ::munmap(address_, bytes_); }
@@ -60,7 +63,7 @@ std::byte* RankOutputs::add(const FileName& name, std::string_view default_name,
     shared = {.path = heard.substr(blank + 1), .offset = std::stoull(heard.substr(0, blank))};
   }
   if (entry.memory == nullptr) {
-    entry.own = std::make_unique<Sparse>(entry.bytes);
+    entry.own = std::make_unique<Sparse>(entry.bytes, shared.path.empty());
     entry.memory = entry.own->get();
   }
   if (!shared.path.empty()) {
@@ -81,9 +84,8 @@ void RankOutputs::put(void* at, std::span<const std::byte> bytes) {
   if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
 }
 
-void RankOutputs::write_part(std::size_t index, std::size_t offset, std::size_t bytes) {
+void RankOutputs::send_part(std::size_t index, std::size_t offset, std::size_t bytes) {
   const Entry& entry = entries_[index];
-  if (entry.file) return entry.file->write_at(entry.offset + offset, {entry.memory + offset, bytes});
   for (std::size_t at = offset; at < offset + bytes; at += most_sent) {
     const std::size_t size = std::min(most_sent, offset + bytes - at);
     const PartHeader header{.output = index, .offset = at};
@@ -97,8 +99,7 @@ void RankOutputs::write_part(std::size_t index, std::size_t offset, std::size_t 
 void RankOutputs::finish(const std::vector<engine::BlockPlace>& places) {
   for (std::size_t index = 0; index < entries_.size(); ++index) {
     const Entry& entry = entries_[index];
-    const bool is_there = entry.file ? entry.rows.is_put : ranks_.leads();
-    if (is_there || entry.bytes == 0) continue;
+    if (entry.file || ranks_.leads() || entry.bytes == 0) continue;
     // Rows that lie side by side go together.
     std::size_t begin = 0;
     std::size_t end = 0;
@@ -108,13 +109,13 @@ void RankOutputs::finish(const std::vector<engine::BlockPlace>& places) {
         const std::size_t row =
             (place.batch * s.batch + place.head_of(lane) * s.head + place.query_of(lane) * s.query) * entry.item;
         if (row != end) {
-          if (end > begin) write_part(index, begin, end - begin);
+          if (end > begin) send_part(index, begin, end - begin);
           begin = row;
         }
         end = row + entry.rows.width * entry.item;
       }
     }
-    if (end > begin) write_part(index, begin, end - begin);
+    if (end > begin) send_part(index, begin, end - begin);
   }
 }
 

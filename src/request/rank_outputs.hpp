@@ -20,11 +20,11 @@ namespace attn::request {
 struct OutputRows {
   analysis::RowStrides strides;
   std::size_t width = 0;
-  bool is_put = false;  ///< all of it goes through put()
 };
 
-/// NPY files are written by all ranks, each its rows at their places, and grow in the memory of none: what is touched is a rank's
-/// part. Text, containers of several arrays and streams need one writer: rank 0 is sent all rows, and has room for them.
+/// NPY files are written by all ranks, each its rows at their places as soon as it has them, and are in the memory of none. Text,
+/// containers of several arrays and streams need one writer: the others keep their rows until the end, rank 0 is sent all of
+/// them, and has room for them.
 class RankOutputs {
  public:
   /// What is referred to must outlive this. `files` is rank 0's to commit.
@@ -34,13 +34,13 @@ class RankOutputs {
   /// Files that have no name yet are forgotten, even where rank 0 was ended before it could.
   ~RankOutputs();
 
-  /// As Outputs::add(); every rank declares the same outputs in the same order.
+  /// As Outputs::add(), but filled by put() alone; every rank declares the same outputs in the same order.
   [[nodiscard]] std::byte* add(const FileName& name, std::string_view default_name, DType type, const Shape& shape,
                                const WriteOptions& options, const OutputRows& rows);
   /// As Outputs::put().
   void put(void* at, std::span<const std::byte> bytes);
 
-  /// After the walk: writes or sends the rows of the queries in `places`.
+  /// After the walk: sends the rows of the queries in `places` that no file has yet.
   void finish(const std::vector<engine::BlockPlace>& places);
   /// Rank 0: takes what the others have sent. False for what is no part of an output.
   [[nodiscard]] bool take(const std::string& delivery);
@@ -48,10 +48,10 @@ class RankOutputs {
   void close();
 
  private:
-  /// Memory that takes room only where it is touched.
+  /// Memory that takes room only where it is touched, and of a file that all ranks write only the addresses.
   class Sparse {
    public:
-    explicit Sparse(std::size_t bytes);
+    Sparse(std::size_t bytes, bool is_touched);
     Sparse(const Sparse&) = delete;
     Sparse& operator=(const Sparse&) = delete;
     ~Sparse();
@@ -71,7 +71,7 @@ class RankOutputs {
     std::uint64_t offset = 0;          ///< of the first element in the file
   };
 
-  void write_part(std::size_t index, std::size_t offset, std::size_t bytes);
+  void send_part(std::size_t index, std::size_t offset, std::size_t bytes);
 
   Ranks& ranks_;
   Outputs& files_;

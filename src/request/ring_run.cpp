@@ -4,6 +4,7 @@
 #include "analysis/writers.hpp"
 #include "engine/prepare.hpp"
 #include "engine/ring.hpp"
+#include "io/input.hpp"
 #include "request/announce.hpp"
 #include "request/output_memory.hpp"
 #include "request/rank_outputs.hpp"
@@ -46,17 +47,35 @@ std::string digest_of(const RunRecord& record) {
   return text;
 }
 
-/// Of arrays that are mapped a rank touches its part.
-std::uint64_t bytes_of_others(const RunRecord& record, std::uint64_t ranks) {
+bool is_passing(const std::string& role) {
+  return role == "query" || role == "key" || role == "value" || role.starts_with("past");
+}
+
+/// What Open MPI and its libraries take.
+constexpr std::uint64_t library_bytes = std::uint64_t{12} << 20U;
+
+/// Rows of NPY files are written where they belong, by whoever has them.
+bool is_written_by_all(const OutputPlan& planned) {
+  const FileName name = FileName::parse_output(planned.file);
+  const bool is_rows = planned.role == "output" || planned.role == "lse" || planned.role == "weights" || planned.role == "scores";
+  return is_rows && !name.is_standard_stream() && format_of_path(name.path) == Format::npy;
+}
+
+/// Bytes of files that pass which a rank does not hold: all but the pages around what it is reading.
+std::uint64_t bytes_let_go(const RunRecord& record) {
+  constexpr std::uint64_t around = std::uint64_t{4} << 20U;
+  const auto passes = [&](const Loaded& loaded) {
+    return std::ranges::find(record.inputs->inputs.passing, loaded.mapped) != record.inputs->inputs.passing.end() ||
+           std::ranges::find(record.plan->masks, loaded.mapped, &engine::MaskPart::passing) != record.plan->masks.end();
+  };
   std::uint64_t bytes = 0;
   std::vector<const std::byte*> seen;
   for (const auto& [role, loaded] : record.inputs->files) {
-    const bool is_shared = role == "query" || role == "key" || role == "value" || role.starts_with("past");
-    if (!is_shared || loaded.mapped == nullptr || std::ranges::find(seen, loaded.array.data()) != seen.end()) continue;
+    if (loaded.mapped == nullptr || !passes(loaded) || std::ranges::find(seen, loaded.array.data()) != seen.end()) continue;
     seen.push_back(loaded.array.data());
-    bytes += loaded.array.bytes() - loaded.array.bytes() / ranks;
+    bytes += loaded.array.bytes();
   }
-  return bytes;
+  return bytes - std::min(bytes, around * (record.request.threads + 1));
 }
 
 /// What the processes of a run have between the walk and its end.
@@ -237,6 +256,15 @@ RunRequest without_surroundings(const RunRequest& request) {
   return own;
 }
 
+void pass_inputs(RunInputs& inputs, engine::Plan& plan) {
+  for (const auto& [role, loaded] : inputs.files) {
+    if (loaded.mapped == nullptr) continue;
+    if (is_passing(role)) inputs.inputs.passing.push_back(loaded.mapped);
+    for (engine::MaskPart& part : plan.masks)
+      if (loaded.mapped->holds({part.array.data(), part.array.bytes()})) part.passing = loaded.mapped;
+  }
+}
+
 void share_plan(Ranks& ranks, RunRecord& record) {
   const std::string own = digest_of(record);
   if (ranks.leads())
@@ -244,22 +272,17 @@ void share_plan(Ranks& ranks, RunRecord& record) {
   else if (ranks.hear() != own)
     throw Error(Status::data, "sees other inputs than rank 0, or is another version of attn",
                 "all ranks need the same files under the same names");
-  const auto count = static_cast<std::uint64_t>(ranks.size());
   const bool is_double = record.inputs->compute == DType::f64;
   const engine::Needs needs = needs_of(record.outputs, record.request);
   Estimate& e = record.estimate;
-  e.input_bytes -= std::min(e.input_bytes, bytes_of_others(record, count));
+  e.input_bytes -= std::min(e.input_bytes, bytes_let_go(record));
+  e.working_bytes += library_bytes;
   e.working_bytes += is_double ? engine::ring_bytes<double>(*record.plan, ranks.size(), needs)
                                : engine::ring_bytes<float>(*record.plan, ranks.size(), needs);
-  // Rank 0 has room for all of what is not an NPY file.
-  std::uint64_t parts = 0;
-  for (const OutputPlan& p : record.outputs) {
-    const FileName name = FileName::parse_output(p.file);
-    const bool is_npy = !name.is_standard_stream() && format_of_path(name.path) == Format::npy;
-    if (is_npy && (p.role == "output" || p.role == "lse"))
-      parts += element_count(p.shape, item_size(p.dtype)) * item_size(p.dtype);
-  }
-  e.output_bytes -= std::min(e.output_bytes, parts - parts / count);
+  // Rows go to NPY files as soon as they are there. Rank 0 has room for all of the others.
+  std::vector<OutputPlan> gathered;
+  std::ranges::copy_if(record.outputs, std::back_inserter(gathered), [](const OutputPlan& p) { return !is_written_by_all(p); });
+  e.output_bytes = bytes_in_memory(gathered, *record.plan, record.inputs->compute, true);
 }
 
 void attend_over_ranks(Ranks& ranks, const RunRecord& record, const RunContext& context, Outputs& files, RankOutputs& shared,

@@ -14,6 +14,10 @@ void check_for_ranks(const RunRequest& request);
 /// The request without what the processes may find different around them: mpirun stands between them and a terminal.
 [[nodiscard]] RunRequest without_surroundings(const RunRequest& request);
 
+/// Of mapped files ranks copy rows of queries, keys and values when they need them, and let go of rows of masks that they have
+/// read; they hold no pages.
+void pass_inputs(RunInputs& inputs, engine::Plan& plan);
+
 /// Within a part of the work: throws Error(data) on ranks that have planned another run than rank 0, since they see other files.
 /// From then on the estimate is that of one rank.
 void share_plan(Ranks& ranks, RunRecord& record);

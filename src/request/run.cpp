@@ -2,6 +2,7 @@
 #include "request/run.hpp"
 
 #include "analysis/writers.hpp"
+#include "base/stopwatch.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
 #include "request/announce.hpp"
@@ -12,7 +13,6 @@
 #include "request/run_inputs.hpp"
 #include "request/run_method.hpp"
 #include "request/run_outputs.hpp"
-#include "request/stopwatch.hpp"
 #include "request/watch_outputs.hpp"
 #include "request/watch_plan.hpp"
 
@@ -195,6 +195,7 @@ void run(const RunRequest& request, const RunContext& context) {
   together([&] {
     if (ranks) check_for_ranks(own);
     planned = plan_run(own, context);
+    if (ranks) pass_inputs(planned->inputs, planned->plan);
   });
   RunRecord& record = planned->record;
   if (context.guest != nullptr) context.guest->resolved(values_of<RunRequest>(run_table(), record.request), record.isa);

@@ -146,7 +146,7 @@ RunOutputs<T, D>::RunOutputs(const RunRequest& request, const RunInputs& inputs,
     else if (p.role == "weights" || p.role == "scores")
       add_pairs(p);
     else if (p.role == "lse")
-      observers_.push_back(std::make_unique<analysis::LseWriter<T, D>>(plan, add_file(p, false)));
+      observers_.push_back(std::make_unique<analysis::LseWriter<T, D>>(plan, add_file(p, false), put_rows()));
     else if (p.role.starts_with("present"))
       add_present(p);
   }
@@ -191,9 +191,7 @@ OutputRows RunOutputs<T, D>::rows_of(const OutputPlan& p) const {
   const engine::Dims& d = plan_.dims;
   if (p.role == "output") return {.strides = output_strides(inputs_, d), .width = d.value_dim};
   const std::size_t width = p.role == "lse" ? 1 : d.kv_len;
-  return {.strides = {.batch = d.heads * d.q_len * width, .head = d.q_len * width, .query = width},
-          .width = width,
-          .is_put = p.role != "lse"};
+  return {.strides = {.batch = d.heads * d.q_len * width, .head = d.q_len * width, .query = width}, .width = width};
 }
 
 template <class T, class D>
@@ -208,8 +206,8 @@ void RunOutputs<T, D>::add_output(const OutputPlan& p) {
   } else if (request_.attention.combine == Combine::rows) {
     observers_.push_back(std::make_unique<analysis::WeightedRowsWriter<T, D>>(plan_, operands_, output_));
   } else {
-    observers_.push_back(
-        std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, output_, output_strides(inputs_, plan_.dims)));
+    observers_.push_back(std::make_unique<analysis::OutputWriter<T, D>>(plan_, operands_, output_,
+                                                                        output_strides(inputs_, plan_.dims), put_rows()));
   }
 }
 
@@ -255,6 +253,12 @@ void RunOutputs<T, D>::add_long_weights(const OutputPlan& p) {
                       });
   using Writer = analysis::PairWriter<T, D>;
   observers_.push_back(std::make_unique<Writer>(plan_, Writer::What::weights, static_cast<D*>(memory), put()));
+}
+
+/// One process fills the mapped file; of several none is to hold even its part.
+template <class T, class D>
+analysis::Put<D> RunOutputs<T, D>::put_rows() {
+  return ranks_ != nullptr ? put() : analysis::Put<D>();
 }
 
 template <class T, class D>

@@ -63,6 +63,7 @@ class RunOutputs {
   [[nodiscard]] D* add_file(const OutputPlan& planned, bool columns_are_keys);
   [[nodiscard]] OutputRows rows_of(const OutputPlan& planned) const;
   [[nodiscard]] analysis::Put<D> put();
+  [[nodiscard]] analysis::Put<D> put_rows();
 
   const RunRequest& request_;
   const RunInputs& inputs_;

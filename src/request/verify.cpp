@@ -3,9 +3,9 @@
 
 #include "analysis/error_bound.hpp"
 #include "analysis/verify.hpp"
+#include "base/stopwatch.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
-#include "request/stopwatch.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <random>
+#include <set>
+#include <string>
 
 #include <doctest/doctest.h>
 
@@ -171,6 +173,38 @@ TEST_CASE("under a causal mask ranks have the same number of pairs, and keys go 
     const std::size_t everywhere = length / 96 * static_cast<std::size_t>(ranks - 1);
     CHECK(moves < everywhere + (ranks == 2 ? 1 : 0));
     CHECK(moves > everywhere / 2);
+  }
+}
+
+TEST_CASE("work is even where rounds do not come out, and the rows of a mask that heads share are a rank's own") {
+  Random random(7);
+  for (const std::size_t blocks : {std::size_t{37}, std::size_t{130}}) {
+    const std::size_t length = blocks * 64 - 47;
+    Case c = make_case(random,
+                       {.batch = 1, .heads = 6, .kv_heads = 3, .q_len = length, .kv_len = length, .head_dim = 2, .value_dim = 2});
+    for (const std::string kind : {"full", "causal", "window"}) {
+      c.plan.options.causal = kind == "causal";
+      if (kind == "window") c.plan.options.window = {.left = 500, .right = 0};
+      for (const int ranks : {2, 3, 4, 5}) {
+        INFO(blocks, " blocks, ", kind, ", ", ranks, " ranks");
+        const RingShare share(c.plan, 96, ranks);
+        for (int rank = 0; rank < ranks; ++rank) {
+          double pairs = 0;
+          std::set<std::size_t> rows;
+          for (const BlockPlace& place : share.places(rank)) {
+            rows.insert(place.first);
+            for (std::size_t i = place.first; i < place.first + place.queries; ++i) {
+              const KeyRange seen = c.plan.range(0, i);
+              pairs += static_cast<double>(seen.end - seen.begin);
+            }
+          }
+          // All wait for the one that has most.
+          CHECK(pairs * ranks <= 1.04 * c.plan.visible_pairs());
+          CHECK(pairs > 0);
+          CHECK(rows.size() <= blocks / static_cast<std::size_t>(ranks) + 2 * static_cast<std::size_t>(ranks));
+        }
+      }
+    }
   }
 }
 

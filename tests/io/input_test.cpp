@@ -47,6 +47,40 @@ ReadOptions from(Format format) {
 
 }  // namespace
 
+TEST_CASE("what is let go of is no longer held, and is there when it is read again") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "long";
+  std::string content(std::size_t{5} << 20U, ' ');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 % 251);
+  spill(path, content);
+  const Input input = open_input(path);
+  REQUIRE(input.mapped != nullptr);
+  const auto held_kib = [&] {
+    std::istringstream maps(slurp("/proc/self/smaps"));
+    long kib = 0;
+    bool is_it = false;
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find("-") < line.find(" ")) is_it = line.ends_with("/long");
+      if (is_it && line.starts_with("Rss:")) kib += std::stol(line.substr(4));
+    }
+    return kib;
+  };
+  CHECK(input.text() == content);
+  CHECK(held_kib() == 5 * 1024);
+  input.mapped->let_go(input.bytes.subspan(0, 100));
+  CHECK(held_kib() < 5 * 1024);
+  for (std::size_t at = 0; at < content.size(); at += 700'000) {
+    const std::span<const std::byte> piece = input.bytes.subspan(at, std::min<std::size_t>(3000, content.size() - at));
+    CHECK(input.mapped->holds(piece));
+    input.mapped->let_go(piece);
+  }
+  CHECK(held_kib() == 0);
+  CHECK(input.text() == content);
+  CHECK_FALSE(input.mapped->holds({input.bytes.data() + 1, input.bytes.size()}));
+  CHECK_FALSE(input.mapped->holds(bytes_of(content)));
+  input.mapped->let_go({});
+}
+
 TEST_CASE("formats by extension") {
   CHECK(format_of_path("a.csv") == Format::csv);
   CHECK(format_of_path("/x/y.z/A.NPY") == Format::npy);

@@ -134,6 +134,19 @@ TEST_CASE("columns, patterns and pictures are those of one process") {
   check_same(joined(qkv, {"--plot-out", "@/p.txt", "--plot-size", "60", "--normalize", "none", "--plot-pool", "max"}));
 }
 
+TEST_CASE("rows of mapped files, and of masks in them, are read as they pass") {
+  const RingPlace place;
+  RingPlace::write("q.npy", {1, 4, 650, 128});
+  RingPlace::write("k.npy", {1, 2, 1100, 128});
+  RingPlace::write("v.npy", {1, 2, 1100, 120});
+  RingPlace::write("b.npy", {650, 1100});
+  RingPlace::write("x.npy", {2100, 256}, "float16");
+  const Words qkv{"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "-o", "@/y.npy", "--lse", "@/l.npy"};
+  check_same(joined(qkv, {"--bias", "b.npy", "--stats-out", "@/s.csv", "--stats-per", "column"}));
+  check_same(joined(qkv, {"--mask", "b.npy", "--mask-type", "add", "--score", "cosine", "--empty-rows", "nan"}));
+  check_same({"x.npy", "--heads", "4", "-o", "@/y.npy", "--residual", "--window", "200:0"});
+}
+
 TEST_CASE("fewer rows than ranks, and none at all") {
   const RingPlace place;
   RingPlace::write("one.npy", {1, 5});

@@ -152,6 +152,30 @@ TEST_CASE("statistics and strongest keys are shared by their own commands") {
   }
 }
 
+TEST_CASE("a process holds less than its share of the arrays") {
+  const MpiPlace place;
+  // Blocks of queries lie between those of the others, in the inputs, in the output and in the bias.
+  constexpr std::size_t length = 16384;
+  MpiPlace::write("q.npy", {1, 4, length, 64});
+  MpiPlace::write("k.npy", {1, 4, 100, 64});
+  MpiPlace::write("v.npy", {1, 4, 100, 64});
+  MpiPlace::write("b.npy", {length, 100});
+  MpiPlace::write("small.npy", {64, 64});
+  const auto peak_of = [](const Words& arguments) {
+    Words words = arguments;
+    words.insert(words.end(), {"--threads", "1", "-o", "y.npy"});
+    Running running(on(4, words));
+    REQUIRE(running.wait() == 0);
+    return running.peak_kib();
+  };
+  const long nothing = peak_of({"small.npy"});
+  const long all = peak_of({"-q", "q.npy", "-k", "k.npy", "-v", "v.npy", "--bias", "b.npy", "--lse", "l.npy"});
+  constexpr long arrays = static_cast<long>(length) * (4 * 64 * 2 + 100 + 4) * 4 / 1024;
+  INFO("KiB: ", nothing, " without work, ", all, " with ", arrays, " of arrays");
+  CHECK(nothing > 0);
+  CHECK(all - nothing < arrays / 4);
+}
+
 TEST_CASE("fewer queries than processes") {
   const MpiPlace place;
   MpiPlace::write("x.npy", {2, 9});

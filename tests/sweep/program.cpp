@@ -48,7 +48,8 @@ void Running::signal(int number) const { (void)::kill(id_, number); }
 int Running::wait() {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   int status = 0;
-  while (::waitpid(id_, &status, WNOHANG) == 0) {
+  rusage used{};
+  while (::wait4(id_, &status, WNOHANG, &used) == 0) {
     if (std::chrono::steady_clock::now() > end) {
       (void)::kill(-id_, SIGKILL);
       (void)::waitpid(id_, &status, 0);
@@ -58,6 +59,7 @@ int Running::wait() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   ended_ = true;
+  peak_kib_ = used.ru_maxrss;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 

@@ -25,9 +25,12 @@ class Running {
   /// Exit status, or -N when signal N ended it; -1000 when it is killed because it takes longer than a minute.
   int wait();
   [[nodiscard]] pid_t id() const noexcept { return id_; }
+  /// After wait(): the most memory that it or one of those it has started and waited for held, in KiB.
+  [[nodiscard]] long peak_kib() const noexcept { return peak_kib_; }
 
  private:
   pid_t id_ = -1;
+  long peak_kib_ = 0;
   bool ended_ = false;
 };
 

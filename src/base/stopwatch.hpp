@@ -1,9 +1,9 @@
-// Seconds of the parts of a run.
+// Seconds between one moment and the next.
 #pragma once
 
 #include <chrono>
 
-namespace attn::request {
+namespace attn {
 
 class Stopwatch {
  public:
@@ -19,4 +19,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace attn::request
+}  // namespace attn
