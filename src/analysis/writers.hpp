@@ -46,7 +46,7 @@ class OutputWriter : public Observer<T> {
 
  private:
   /// The rows of the block, `step` apart.
-  void write(const RowBlock<T>& block, D* to, std::size_t step) const;
+  void write(const RowBlock<T>& block, D* first, std::size_t step) const;
 
   const engine::Plan& plan_;
   const engine::Operands<T>& operands_;

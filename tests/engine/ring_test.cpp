@@ -128,6 +128,16 @@ Case random_case(Random& random, DType compute) {
   return c;
 }
 
+/// Pairs of the block's queries and the keys that range() leaves them.
+double pairs_of(const Plan& plan, const BlockPlace& place) {
+  double pairs = 0;
+  for (std::size_t i = place.first; i < place.first + place.queries; ++i) {
+    const KeyRange seen = plan.range(place.batch, i);
+    pairs += static_cast<double>((seen.end - seen.begin) * place.heads);
+  }
+  return pairs;
+}
+
 template <class T>
 void check_random(std::uint64_t seed, int cases) {
   MESSAGE("seed ", seed);
@@ -193,10 +203,7 @@ TEST_CASE("work is even where rounds do not come out, and the rows of a mask tha
           std::set<std::size_t> rows;
           for (const BlockPlace& place : share.places(rank)) {
             rows.insert(place.first);
-            for (std::size_t i = place.first; i < place.first + place.queries; ++i) {
-              const KeyRange seen = c.plan.range(0, i);
-              pairs += static_cast<double>(seen.end - seen.begin);
-            }
+            pairs += pairs_of(c.plan, place);
           }
           // All wait for the one that has most.
           CHECK(pairs * ranks <= 1.04 * c.plan.visible_pairs());

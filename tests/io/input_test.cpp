@@ -60,7 +60,7 @@ TEST_CASE("what is let go of is no longer held, and is there when it is read aga
     long kib = 0;
     bool is_it = false;
     for (std::string line; std::getline(maps, line);) {
-      if (line.find("-") < line.find(" ")) is_it = line.ends_with("/long");
+      if (line.find('-') < line.find(' ')) is_it = line.ends_with("/long");
       if (is_it && line.starts_with("Rss:")) kib += std::stol(line.substr(4));
     }
     return kib;
