@@ -7,6 +7,7 @@
 #include "kernels/peak.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <numbers>
 #include <utility>
 
