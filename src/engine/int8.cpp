@@ -20,20 +20,35 @@ using kernels::kQuad;
 
 namespace {
 
-constexpr std::size_t kRowsAtATime = 4 * kKeys;  ///< a whole number of groups of keys
+constexpr std::size_t kVectorBytes = 64;         ///< of the widest vectors
+constexpr std::size_t kRowsAtATime = 4 * kKeys;  ///< a whole number of tiles of keys
 
 std::size_t quads_of(std::size_t count) noexcept { return (count + kQuad - 1) / kQuad; }
 
 }  // namespace
 
+float largest_magnitude(const float* row, std::size_t dim) {
+  std::uint32_t bits = 0;  // as integers, magnitudes have their order, infinity and NaN above all of them
+  for (std::size_t d = 0; d < dim; ++d) bits = std::max(bits, std::bit_cast<std::uint32_t>(row[d]) & 0x7FFFFFFFU);
+  return std::bit_cast<float>(bits);
+}
+
+float largest_magnitude(const RowSpan<float>& rows, std::size_t first, std::size_t end, std::size_t dim) {
+  std::uint32_t bits = 0;
+  for (std::size_t j = first; j < end; ++j)
+    bits = std::max(bits, std::bit_cast<std::uint32_t>(largest_magnitude(rows.data + j * rows.stride, dim)));
+  return std::bit_cast<float>(bits);
+}
+
 float quantize_row(const float* row, std::size_t dim, std::int8_t* out) {
+  return quantize_row(row, dim, largest_magnitude(row, dim), out);
+}
+
+float quantize_row(const float* row, std::size_t dim, float largest, std::int8_t* out) {
   constexpr float magic = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
   constexpr float smallest = 0x1p-118F;
   constexpr float most = 127.0F;
   std::fill_n(out, quads_of(dim) * kQuad, std::int8_t{0});
-  std::uint32_t bits = 0;  // as integers, magnitudes have their order, infinity and NaN above all of them
-  for (std::size_t d = 0; d < dim; ++d) bits = std::max(bits, std::bit_cast<std::uint32_t>(row[d]) & 0x7FFFFFFFU);
-  const auto largest = std::bit_cast<float>(bits);
   if (!(largest <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
   if (largest < smallest) return 0;
   const float inverse = most / largest;
@@ -57,13 +72,14 @@ std::string int8_refusal(const Plan& plan) {
   return products_refusal(plan);
 }
 
-std::uint64_t int8_bytes(const Dims& d, bool with_values) noexcept {
+std::uint64_t int8_bytes(const Dims& d, Int8Use use) noexcept {
   const std::uint64_t heads = d.batch * d.kv_heads;
-  const std::uint64_t values = with_values ? d.kv_len * sizeof(float) + quads_of(d.kv_len) * kQuad * d.value_dim : 0;
+  const std::uint64_t values =
+      use == Int8Use::attention ? d.kv_len * sizeof(float) + quads_of(d.kv_len) * kQuad * d.value_dim : 0;
   return heads * (d.kv_len * (quads_of(d.head_dim) * kQuad + 2 * sizeof(float)) + values);
 }
 
-Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, bool with_values)
+Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, Int8Use use)
     : dims_(plan.dims),
       isa_(selected_isa(execution.isa)),
       kernels_(&kernels::int8_kernels(isa_, kernels::has_vnni())),
@@ -72,9 +88,11 @@ Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, co
   if (!refusal.empty()) throw Error(Status::usage, "int8 does not apply: " + refusal);
   const std::size_t heads = dims_.batch * dims_.kv_heads;
   keys_.quads = quads_of(dims_.head_dim);
-  keys_.data.resize(heads * dims_.kv_len * keys_.quads * kQuad);
+  const std::size_t beyond = use == Int8Use::bounds ? kernels::kGroup : 0;
+  keys_.data.resize((heads * dims_.kv_len + beyond) * keys_.quads * kQuad + (beyond == 0 ? 0 : kVectorBytes));
   keys_.scale.resize(heads * dims_.kv_len);
-  keys_.offset.resize(heads * dims_.kv_len);
+  keys_.offset.resize(heads * dims_.kv_len + beyond);
+  const bool with_values = use == Int8Use::attention;
   values_.resize(with_values ? heads * value_quads_ * dims_.value_dim * kQuad : 0);
   value_scale_.resize(with_values ? heads * dims_.kv_len : 0);
   const std::size_t pieces = (dims_.kv_len + kRowsAtATime - 1) / kRowsAtATime;
@@ -82,21 +100,29 @@ Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, co
     const std::size_t head = task / pieces;
     const std::size_t first = task % pieces * kRowsAtATime;
     const KeyRange keys{first, std::min(first + kRowsAtATime, dims_.kv_len)};
-    take_keys(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
+    take_keys(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys, use);
     if (with_values) take_values(operands, head / dims_.kv_heads, head % dims_.kv_heads, keys);
   });
 }
 
-void Int8Products::take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys) {
-  std::vector<float> buffer(operands.key.is_direct() ? 0 : (keys.end - keys.begin) * dims_.head_dim);
+void Int8Products::take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys,
+                             Int8Use use) {
+  const std::size_t dim = dims_.head_dim;
+  std::vector<float> buffer(operands.key.is_direct() ? 0 : (keys.end - keys.begin) * dim);
   const RowSpan<float> rows = operands.key.rows(batch, kv_head, keys.begin, keys.end - keys.begin, buffer.data());
-  for (std::size_t j = keys.begin; j < keys.end; ++j) {
-    const std::size_t at = (batch * dims_.kv_heads + kv_head) * dims_.kv_len + j;
-    std::int8_t* out = keys_.data.data() + at * keys_.quads * kQuad;
-    keys_.scale[at] = quantize_row(rows.data + (j - keys.begin) * rows.stride, dims_.head_dim, out);
-    std::int32_t sum = 0;
-    for (std::size_t d = 0; d < dims_.head_dim; ++d) sum += out[d];
-    keys_.offset[at] = -128 * sum;
+  const std::size_t shared = use == Int8Use::bounds ? kernels::kGroup : 1;  // rows with one scale
+  for (std::size_t first = keys.begin; first < keys.end; first += shared) {
+    const std::size_t end = std::min(first + shared, keys.end);
+    const auto row = [&](std::size_t j) { return rows.data + (j - keys.begin) * rows.stride; };
+    const float largest = largest_magnitude(rows, first - keys.begin, end - keys.begin, dim);
+    for (std::size_t j = first; j < end; ++j) {
+      const std::size_t at = (batch * dims_.kv_heads + kv_head) * dims_.kv_len + j;
+      std::int8_t* out = keys_.data.data() + at * keys_.quads * kQuad;
+      keys_.scale[at] = quantize_row(row(j), dim, largest, out);
+      std::int32_t sum = 0;
+      for (std::size_t d = 0; d < dim; ++d) sum += out[d];
+      keys_.offset[at] = -128 * sum;
+    }
   }
 }
 
@@ -127,9 +153,10 @@ void Int8Products::load_queries(const float* rows, std::size_t stride, std::size
   std::fill_n(scale, kLanes, 0.0F);
   std::vector<std::int8_t> row(keys_.quads * kQuad);
   for (std::size_t i = 0; i < lanes; ++i) {
-    scale[i] = quantize_row(rows + i * stride, dims_.head_dim, row.data()) * factor;
+    // The sign of the factor goes with the integers, so that the largest sum belongs to the largest score.
+    scale[i] = quantize_row(rows + i * stride, dims_.head_dim, row.data()) * std::abs(factor);
     for (std::size_t d = 0; d < row.size(); ++d)
-      integers[(d / kQuad * kLanes + i) * kQuad + d % kQuad] = static_cast<std::uint8_t>(row[d] + 128);
+      integers[(d / kQuad * kLanes + i) * kQuad + d % kQuad] = static_cast<std::uint8_t>((factor < 0 ? -row[d] : row[d]) + 128);
   }
 }
 
@@ -151,10 +178,22 @@ void Int8Products::score(const ProductKeys& keys, const std::byte* queries, std:
                   lanes, tile, maximum);
 }
 
-std::size_t Int8Products::score_sift(const ProductKeys& keys, const std::byte* queries, std::size_t lanes,
-                                     const kernels::Sieve& sieve) const {
-  return kernels_->score_sift(rows_of(keys), keys.keys.end - keys.keys.begin, reinterpret_cast<const std::uint8_t*>(queries),
-                              scales(queries), lanes, sieve);
+void Int8Products::peaks(const ProductKeys& keys, const std::byte* queries, const float* norm, const float* lost,
+                         const kernels::KeyErrors& errors, std::size_t lanes, std::uint16_t* peaks, float* maximum) const {
+  kernels_->peaks(rows_of(keys), keys.keys.end - keys.keys.begin, errors,
+                  {reinterpret_cast<const std::uint8_t*>(queries), scales(queries), norm, lost}, lanes, peaks, maximum);
+}
+
+void Int8Products::dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const std::byte* queries,
+                        std::size_t lane, std::uint8_t* row, float* scores) const {
+  const auto* const integers = reinterpret_cast<const std::uint8_t*>(queries);
+  std::fill_n(row, padded_row(), std::uint8_t{0});
+  for (std::size_t t = 0; t < keys_.quads; ++t) std::copy_n(integers + (t * kLanes + lane) * kQuad, kQuad, row + t * kQuad);
+  kernels_->dots(rows_of({batch, kv_head, {0, dims_.kv_len}}), first.data(), first.size(), row, scales(queries)[lane], scores);
+}
+
+std::size_t Int8Products::padded_row() const noexcept {
+  return (keys_.quads * kQuad + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
 }
 
 void Int8Products::add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale,

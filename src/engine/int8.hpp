@@ -27,13 +27,21 @@ struct Int8Matrix {
 /// One row to integers: out[d] = row[d] / scale, rounded to the nearest, and 0 up to whole groups. Returns the scale: NaN (and
 /// zeros) where the row is not finite, 0 where all features are below 2^-118.
 [[nodiscard]] float quantize_row(const float* row, std::size_t dim, std::int8_t* out);
+/// The same with the largest magnitude of several rows, as largest_magnitude() gives it, in the place of this one's.
+[[nodiscard]] float quantize_row(const float* row, std::size_t dim, float largest, std::int8_t* out);
+/// NaN or infinite where a number is.
+[[nodiscard]] float largest_magnitude(const float* row, std::size_t dim);
+/// Of the rows from `first` to before `end`.
+[[nodiscard]] float largest_magnitude(const RowSpan<float>& rows, std::size_t first, std::size_t end, std::size_t dim);
+
+enum class Int8Use { attention, bounds };
 
 /// The products of the tiled engine in 8-bit integers. Same bits on all targets and for all numbers of threads.
 class Int8Products : public Products<float> {
  public:
   /// Rounds all keys and values, on execution.threads threads: a quarter of their float32 bytes, and 12 for each key. Throws
-  /// Error(usage) for what int8_refusal() says. Without values there are only scores.
-  Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, bool with_values = true);
+  /// Error(usage) for what int8_refusal() says. For bounds kernels::kGroup keys in a row share a scale, and there are no values.
+  Int8Products(const Plan& plan, const Operands<float>& operands, const Execution& execution, Int8Use use = Int8Use::attention);
 
   /// The same without the instruction of kernels::has_vnni(), for comparison.
   void avoid_vnni() { kernels_ = &kernels::int8_kernels(isa_, false); }
@@ -45,15 +53,18 @@ class Int8Products : public Products<float> {
              std::byte* scratch) const override;
   void add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale, float* output,
                   std::byte* scratch) const override;
-  /// The scores of a tile, separated as kernels::Int8Kernels::score_sift does; those of sieve.tile by `sift`.
-  [[nodiscard]] std::size_t score_sift(const ProductKeys& keys, const std::byte* queries, std::size_t lanes,
-                                       const kernels::Sieve& sieve) const;
-  [[nodiscard]] std::size_t sift(std::size_t count, std::size_t lanes, const kernels::Sieve& sieve) const {
-    return kernels_->sift(count, lanes, sieve);
-  }
+  /// Of Int8Use::bounds, for a tile from its first key on: see kernels::Int8Kernels::peaks. `norm` and `lost` are [kLanes].
+  void peaks(const ProductKeys& keys, const std::byte* queries, const float* norm, const float* lost,
+             const kernels::KeyErrors& errors, std::size_t lanes, std::uint16_t* peaks, float* maximum) const;
+  /// The scores of one query with groups of keys, the first of each in `first`: see kernels::Int8Kernels::dots. `row` has room
+  /// for padded_row() bytes.
+  void dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const std::byte* queries,
+            std::size_t lane, std::uint8_t* row, float* scores) const;
+  [[nodiscard]] std::size_t padded_row() const noexcept;
+  [[nodiscard]] const kernels::Int8Kernels& kernels() const noexcept { return *kernels_; }
 
  private:
-  void take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys);
+  void take_keys(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys, Int8Use use);
   [[nodiscard]] kernels::Int8Rows rows_of(const ProductKeys& keys) const noexcept;
   [[nodiscard]] const float* scales(const std::byte* queries) const noexcept;
   void take_values(const Operands<float>& operands, std::size_t batch, std::size_t kv_head, const KeyRange& keys);
@@ -74,6 +85,6 @@ class Int8Products : public Products<float> {
 [[nodiscard]] std::string int8_refusal(const Plan& plan);
 
 /// Bytes that Int8Products hold for a plan, whatever the threads.
-[[nodiscard]] std::uint64_t int8_bytes(const Dims& dims, bool with_values = true) noexcept;
+[[nodiscard]] std::uint64_t int8_bytes(const Dims& dims, Int8Use use = Int8Use::attention) noexcept;
 
 }  // namespace attn::engine

@@ -18,16 +18,11 @@ namespace attn::engine {
 namespace {
 
 std::size_t room_for(const Plan& plan, const PruneRule& rule) {
-  constexpr std::size_t fewest = 1024;
-  constexpr std::size_t share = 8;
+  constexpr std::size_t fewest = 256;
+  constexpr std::size_t share = 4;
   constexpr std::size_t times = 4;
-  return std::max({fewest, plan.dims.kv_len / share, times * rule.keys});
-}
-
-/// Candidates for the strongest keys are weeded out early; those for a mass when there is no room for more.
-std::size_t wake_for(const Plan& plan, const PruneRule& rule) {
-  const std::size_t room = room_for(plan, rule);
-  return rule.keys == 0 ? room : std::min(room, 3 * rule.keys + 2 * kernels::kKeys);
+  const std::size_t groups = (plan.dims.kv_len + kernels::kGroup - 1) / kernels::kGroup;
+  return std::min(groups, std::max({fewest, groups / share, times * rule.keys}));
 }
 
 std::uint64_t bytes_of_block(const Dims& d) { return BlockMemory<float>::bytes(d.head_dim, d.value_dim); }
@@ -123,9 +118,9 @@ PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::s
   const auto tables = kernels::available<float>();
   const kernels::KernelTable<float>& table = **std::ranges::find(tables, isa, [](const auto* t) { return t->isa; });
   if (plan.dims.batch == 0 || plan.dims.kv_heads == 0) return {};
-  const Int8Products products(plan, operands, execution, false);
+  const Int8Products products(plan, operands, execution, Int8Use::bounds);
   const KeyBounds bounds(plan, operands, execution);
-  const PruneJob job{plan, operands, products, bounds, rule, table, room_for(plan, rule), wake_for(plan, rule)};
+  const PruneJob job{plan, operands, products, bounds, rule, table, room_for(plan, rule)};
   const BlockMap map(plan, execution);
   const TiledJob<float> exact{plan, map, operands, observers, needs, TiledSettings<float>(plan), table};
   const Blocks blocks(plan.dims);
@@ -171,9 +166,13 @@ std::uint64_t pruned_bytes(const Plan& plan, const PruneRule& rule, std::size_t 
   if (keeps_all(plan, rule)) return 0;
   const std::uint64_t lanes = kernels::kLanes;
   const std::uint64_t tiles = (d.kv_len + kernels::kKeys - 1) / kernels::kKeys;
-  const std::uint64_t numbers = lanes * (3 * d.head_dim + d.value_dim + 3 * kernels::kKeys + tiles) + d.kv_len;
-  const std::uint64_t candidates = lanes * room_for(plan, rule) * (2 * sizeof(Candidate) + sizeof(Taken));
-  return int8_bytes(d, false) + KeyBounds::bytes(d) + threads * (numbers * sizeof(float) + candidates);
+  const std::uint64_t numbers =
+      lanes * (3 * d.head_dim + d.value_dim + 4 * kernels::kKeys + tiles * (1 + kGroups / 2)) + d.kv_len;
+  const std::uint64_t keys = room_for(plan, rule) * kernels::kGroup;
+  const std::uint64_t candidates = lanes * room_for(plan, rule) * sizeof(Candidate) +
+                                   keys * (sizeof(std::int32_t) + 2 * sizeof(Candidate) + sizeof(Taken)) +
+                                   lanes * keys * sizeof(Taken);
+  return int8_bytes(d, Int8Use::bounds) + KeyBounds::bytes(d) + threads * (numbers * sizeof(float) + candidates);
 }
 
 }  // namespace attn::engine

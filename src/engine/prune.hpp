@@ -2,12 +2,16 @@
 // a cheap pass over all keys whose errors are bounded, so that what is left out has a certified bound.
 //
 // A pass over the keys in 8-bit integers (int8.hpp) gives scores s'. With q = q' + a, k = k' + b (q', k' the rounded rows)
-// |q.k - q'.k'| <= |q'||b| + |a||k'| + |a||b| (Cauchy and Schwarz), so u = s' + that bound lies above the logit. Keys whose u is
-// far below the largest s' are left out at once and the sum of their e^u is kept; the others are candidates, which are taken in
-// descending order of u and computed exactly in float32 until the rule is met. With U the sum of e^u of all that is left out and
-// S the sum of e^logit of what is taken, the mass left out is D / (S + D) <= U / (S + U), and no feature of the output is off by
-// more than 2 U / (S + U) max |v|. All bounds are rounded outward. Tiles of keys are first bounded as a whole, q.k <= q.c + |q| r
-// for keys within r of their centre c, and passed over where that is enough.
+// |q.k - q'.k'| <= |q'||b| + |a||k'| + |a||b| (Cauchy and Schwarz), so u = s' + that bound lies above the logit. Only the largest
+// u of each group of kernels::kGroup keys is kept, a number that costs one comparison for each pair. When those of all groups are
+// known, it is known, too, from where on a group may matter; all others are left out at once, and count as kGroup keys of their
+// largest e^u. Groups that may matter are looked into: the integer products of their keys are made once more, and keys with small
+// u left out; the others are candidates, which are taken in descending order of u and computed exactly in float32 until the rule
+// is met. With U the sum of e^u of all that is left out and S the sum of e^logit of what is taken, the mass left out is D / (S +
+// D)
+// <= U / (S + U), and no feature of the output is off by more than 2 U / (S + U) max |v|. All bounds are rounded outward. Tiles
+// of keys are first bounded as a whole, q.k <= q.c + |q| r for keys within r of their centre c, and passed over where that is
+// enough.
 #pragma once
 
 #include "engine/engine.hpp"
@@ -43,8 +47,8 @@ struct PruneReport {
 
 /// Hands outputs, and weights where they are asked for, to the observers; the largest possible ones for rows where pruning does
 /// not pay. The same bits for any number of threads and any vector target. A rule that keeps everything is run_tiled. Memory is
-/// O(q_len + kv_len * (head_dim + value_dim)), and 64 * (kv_len / 8 + 4 * keys) candidates a thread. Throws Error(usage) for what
-/// prune_refusal() says, and for a rule that asks for nothing or for both.
+/// O(q_len + kv_len * (head_dim + value_dim)), and for each thread 64 * kv_len / 6 bounds and room for a quarter of them. Throws
+/// Error(usage) for what prune_refusal() says, and for a rule that asks for nothing or for both.
 PruneReport run_pruned(const Plan& plan, const Operands<float>& operands, std::span<Observer<float>* const> observers,
                        const Execution& execution, const PruneRule& rule);
 

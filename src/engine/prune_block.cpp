@@ -15,14 +15,13 @@ using kernels::kLanes;
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t kSampleStep = 6;    ///< one tile in so many is looked at first, for references near the largest logits,
-constexpr std::size_t kSampleTiles = 24;  ///< but not many more than these
+constexpr std::size_t kSampleStep = 6;   ///< one tile in so many is looked at first, for references near the largest logits,
+constexpr std::size_t kSampleTiles = 8;  ///< but not many more than these
 constexpr std::size_t kSampleQueries = 4;
-constexpr std::size_t kSampleKeys = 4;    ///< of them every so manieth key
-constexpr std::size_t kAdaptStep = 4;     ///< tiles
-constexpr double kWorthwhile = 32;        ///< a key that is taken costs as much as so many in an exact walk
-constexpr float kRaised = 127 * 0x1p23F;  ///< the bits of 1 as a float
+constexpr std::size_t kDepthStep = 5;
+constexpr std::size_t kFewTiles = 32;
+constexpr std::size_t kSampleKeys = 3;  ///< of them every so manieth key
+constexpr double kWorthwhile = 32;      ///< a key that is taken costs as much as so many in an exact walk
 
 /// Of numbers[q], numbers[q + step], ..., logits of one query: the share of keys, the strongest first, that holds a mass of the
 /// weights; -inf is no key.
@@ -60,24 +59,26 @@ PruneScratch::PruneScratch(const PruneJob& job)
     : query_rows(job.plan.dims.head_dim * kLanes),
       query_lanes(job.plan.dims.head_dim * kLanes),
       queries(job.products.query_bytes()),
+      query_row(job.products.padded_row()),
       tile(kKeys * kLanes),
       bias_rows(kKeys * kLanes),
       bias(kKeys * kLanes),
       centres(job.bounds.tiles() * kLanes),
+      peaks(job.bounds.tiles() * kGroups * kLanes),
+      limits(kernels::kTails * kLanes),
+      sums(kernels::kTails * kLanes),
+      scores(job.room * kernels::kGroupRoom),
       lanes(kLanes),
+      groups(kLanes * job.room),
+      first(job.room),
       key(job.plan.dims.head_dim),
       value(job.plan.dims.value_dim),
       output(kLanes * job.plan.dims.value_dim),
-      found((kKeys + 1) * kLanes) {
-  for (auto& of_lane : candidates) of_lane.resize(job.room);
-}
+      found((kKeys + 1) * kLanes),
+      is_known(job.bounds.tiles()) {}
 
 PruneBlock::PruneBlock(const PruneJob& job, const BlockPlace& place, PruneScratch& scratch)
-    : job_(job),
-      place_(place),
-      scratch_(scratch),
-      range_(job.plan.range(place.batch, place.first, place.queries)),
-      slack_(static_cast<float>(job.plan.dims.head_dim + 16) * 0x1p-21F) {
+    : job_(job), place_(place), scratch_(scratch), range_(job.plan.range(place.batch, place.first, place.queries)) {
   for (std::size_t i = 0; i < place.lanes(); ++i) {
     const KeyRange own = job.plan.range(place.batch, place.query_of(i));
     lane_range_[i] = own.empty() ? KeyRange{} : own;
@@ -107,71 +108,80 @@ void PruneBlock::load_queries() {
 /// Back to before the first key; the memory stays.
 void PruneBlock::clear() {
   scratch_.side = {};
-  sieve_ = {};
-  has_references_ = false;
-  full_ = 0;
-  std::fill_n(scratch_.side.reference, kLanes, -std::numeric_limits<float>::infinity());
-  std::fill_n(scratch_.side.limit, kLanes, -std::numeric_limits<float>::infinity());
-  // At first a little less, because not all keys are as near as that.
-  std::fill_n(scratch_.side.spread, kLanes, is_bold_ ? spread_ - 2 : spread_ + 1);
-  std::fill_n(scratch_.side.wake, kLanes, static_cast<std::uint32_t>(job_.wake));
-  for (PruneLane& lane : scratch_.lanes) {
+  std::fill_n(scratch_.side.top, kLanes, -std::numeric_limits<float>::infinity());
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    PruneLane& lane = scratch_.lanes[i];
     lane.taken.clear();
     lane.mass_lost = 0;
-    lane.is_full = false;
+    lane.is_open = i < place_.lanes() && !lane_range_[i].empty();
   }
+  first_tile_ = range_.begin / kKeys;
+  rows_ = 0;
+  sum_rows_ = 0;
 }
 
 void PruneBlock::order_tiles() {
-  const std::size_t first = range_.begin / kKeys;
   const std::size_t end = (range_.end + kKeys - 1) / kKeys;
-  order_.resize(end - first);
-  std::iota(order_.begin(), order_.end(), first);
-  if (job_.plan.has_bias() || job_.plan.options.softcap != 0) return;
+  order_.resize(end - first_tile_);
+  std::iota(order_.begin(), order_.end(), first_tile_);
+  if (!is_plain()) return;
   const std::size_t dim = job_.plan.dims.head_dim;
-  std::vector<double> highest(job_.bounds.tiles(), -kInfinity);
-  for (std::size_t t = first; t < end; t += kKeys) {
-    float* const scores = scratch_.centres.get() + t * kLanes;
+  for (std::size_t t = first_tile_; t < end; t += kKeys)
     job_.kernels.score_product(job_.bounds.centres(place_.batch, kv_head()) + t * dim, dim, std::min(kKeys, end - t), dim,
-                               scratch_.query_lanes.get(), place_.lanes(), scores, nullptr, {});
+                               scratch_.query_lanes.get(), place_.lanes(), scratch_.centres.get() + t * kLanes, nullptr, {});
+  const PruneLanes& side = scratch_.side;
+  alignas(64) float norm[kLanes];
+  for (std::size_t i = 0; i < kLanes; ++i) norm[i] = side.norm[i] + side.lost[i];
+  std::vector<float> highest(job_.bounds.tiles());
+  for (std::size_t t = first_tile_; t < end; ++t) {
+    const auto radius = static_cast<float>(job_.bounds.tile(place_.batch, kv_head(), t).radius);
+    const float* const centre = scratch_.centres.get() + t * kLanes;
+    constexpr std::size_t chains = 8;
+    float most[chains];
+    std::fill_n(most, chains, -std::numeric_limits<float>::infinity());
+    // Lanes without a query hold what the width of vectors left there.
+    for (std::size_t i = 0; i + chains <= place_.lanes(); i += chains)
+      for (std::size_t c = 0; c < chains; ++c) {
+        const float bound = centre[i + c] + norm[i + c] * radius;
+        most[c] = bound > most[c] ? bound : most[c];
+      }
+    for (std::size_t i = place_.lanes() / chains * chains; i < place_.lanes(); ++i)
+      most[0] = std::max(most[0], centre[i] + norm[i] * radius);
+    highest[t] = *std::max_element(most, most + chains);
   }
-  for (std::size_t t = first; t < end; ++t) {
-    const double radius = job_.bounds.tile(place_.batch, kv_head(), t).radius;
-    for (std::size_t i = 0; i < place_.lanes(); ++i) {
-      const auto norm = static_cast<double>(scratch_.side.norm[i] + scratch_.side.lost[i]);
-      const double bound = static_cast<double>(scratch_.centres.get()[t * kLanes + i]) + norm * radius;
-      if (bound > highest[t]) highest[t] = bound;
-    }
-  }
-  std::ranges::stable_sort(order_, [&](std::size_t a, std::size_t b) { return highest[a] > highest[b]; });
+  std::vector<std::pair<float, std::size_t>> ranked(order_.size());
+  for (std::size_t n = 0; n < order_.size(); ++n) ranked[n] = {-highest[order_[n]], order_[n]};
+  std::ranges::sort(ranked);
+  std::ranges::transform(ranked, order_.begin(), &std::pair<float, std::size_t>::second);
+}
+
+/// What no key of a tile is above for lane i.
+double PruneBlock::bound_of(std::size_t tile, std::size_t i) const {
+  const TileBounds& bounds = job_.bounds.tile(place_.batch, kv_head(), tile);
+  const PruneLanes& side = scratch_.side;
+  const double norm = static_cast<double>(side.norm[i] + side.lost[i]) * (1 + 0x1p-20);
+  return static_cast<double>(scratch_.centres.get()[tile * kLanes + i]) + norm * bounds.radius +
+         norm * static_cast<double>(bounds.longest) * static_cast<double>(slack_of(job_.plan.dims.head_dim)) +
+         std::abs(static_cast<double>(side.top[i])) * 0x1p-17 + 0x1p-10;
 }
 
 bool PruneBlock::passes_over(std::size_t tile) {
-  if (job_.plan.has_bias() || job_.plan.options.softcap != 0) return false;
-  const TileBounds& bounds = job_.bounds.tile(place_.batch, kv_head(), tile);
-  const PruneLanes& side = scratch_.side;
-  double bound[kLanes];
+  if (!is_plain()) return false;
+  PruneLanes& side = scratch_.side;
   for (std::size_t i = 0; i < place_.lanes(); ++i) {
-    const auto norm = static_cast<double>(side.norm[i] + side.lost[i]) * (1 + 0x1p-20);
-    bound[i] = static_cast<double>(scratch_.centres.get()[tile * kLanes + i]) + norm * bounds.radius +
-               static_cast<double>(slack_of(i, static_cast<float>(bounds.longest * (1 + 0x1p-20))));
-    const double least = job_.rule.keys == 0 ? static_cast<double>(side.reference[i] - side.margin[i] - spread_) - 1
-                                             : static_cast<double>(side.limit[i]);
-    if (!(bound[i] < least)) return false;
+    const double below =
+        job_.rule.keys == 0 ? static_cast<double>(2 * side.margin[i] + spread_) + 1 : static_cast<double>(side.depth[i]);
+    if (!(bound_of(tile, i) < static_cast<double>(side.top[i]) - below)) return false;
   }
-  for (std::size_t i = 0; i < place_.lanes(); ++i)
-    scratch_.side.dropped[i] +=
-        static_cast<double>(kKeys) *
-        static_cast<double>(exp_above(static_cast<float>(bound[i] - static_cast<double>(side.reference[i]))));
+  constexpr std::uint16_t nothing = 0xFF80;  // -infinity
+  std::fill_n(peaks_of(tile), kGroups * kLanes, nothing);
   return true;
 }
 
-/// The rounded logits of a tile, -inf where a key is hidden. References rise to the largest.
+/// The rounded logits of a tile, -inf where a key is hidden.
 void PruneBlock::logits(const KeyRange& keys) {
   const std::size_t count = keys.end - keys.begin;
   const std::size_t lanes = place_.lanes();
-  float* const top = scratch_.side.top;
-  std::fill_n(top, kLanes, -std::numeric_limits<float>::infinity());
   alignas(64) float begin[kLanes];
   alignas(64) float end[kLanes];
   kernels::LogitStage<float> stage;
@@ -186,11 +196,8 @@ void PruneBlock::logits(const KeyRange& keys) {
     stage.begin = begin;
     stage.end = end;
   }
-  const bool biased = job_.plan.has_bias();
-  const bool plain = is_open && !biased && stage.cap == 0;
-  job_.products.score({place_.batch, kv_head(), keys}, scratch_.queries.get(), lanes, scratch_.tile.get(), plain ? top : nullptr,
-                      nullptr);
-  if (biased) {
+  job_.products.score({place_.batch, kv_head(), keys}, scratch_.queries.get(), lanes, scratch_.tile.get(), nullptr, nullptr);
+  if (job_.plan.has_bias()) {
     float* rows = scratch_.bias_rows.get();
     for (std::size_t part = 0; part < place_.heads; ++part)
       job_.plan.fill_bias(place_.batch, place_.head + part, place_.first, place_.queries, keys.begin, count,
@@ -198,140 +205,52 @@ void PruneBlock::logits(const KeyRange& keys) {
     job_.kernels.load_queries(rows, kKeys, lanes, count, 1.0F, scratch_.bias.get());
     stage.bias = scratch_.bias.get();
   }
-  if (!plain) job_.kernels.logits(stage, count, lanes, scratch_.tile.get(), top, nullptr);
-  raise_references();
+  if (!is_open || !is_plain()) job_.kernels.logits(stage, count, lanes, scratch_.tile.get(), scratch_.side.ignored, nullptr);
 }
 
-/// To the largest of the numbers in `top`.
-void PruneBlock::raise_references() {
-  PruneLanes& side = scratch_.side;
-  int higher = 0;
-  // Other lanes hold what the width of vectors left there.
-  for (std::size_t i = 0; i < place_.lanes(); ++i) higher |= side.top[i] > side.reference[i] ? 1 : 0;
-  if (higher == 0) return;
-  sieve_ = {};
-  has_references_ = true;
-  for (std::size_t i = 0; i < place_.lanes(); ++i) {
-    if (side.top[i] > side.reference[i]) {
-      if (side.dropped[i] > 0)
-        side.dropped[i] *= std::exp(static_cast<double>(side.reference[i]) - static_cast<double>(side.top[i])) * (1 + 0x1p-40);
-      side.reference[i] = side.top[i];
-    }
-    const bool has_one = !std::isinf(side.reference[i]);
-    side.at[i] = has_one ? side.reference[i] : 0;
-    has_references_ = has_references_ && has_one;
+/// How far bounds and float32 logits may be off, over all keys that a query of the block sees.
+void PruneBlock::set_margins() {
+  float lost = 0;
+  float longest = 0;
+  float sums[2] = {0, 0};
+  for (const std::size_t tile : order_) {
+    const TileBounds& bounds = job_.bounds.tile(place_.batch, kv_head(), tile);
+    lost = std::max(lost, bounds.lost);
+    longest = std::max(longest, bounds.longest);
+    const kernels::KeyErrors errors = job_.bounds.errors(place_.batch, kv_head(), tile);
+    sums[0] += errors.lost[0];
+    sums[1] += errors.longest[0];
   }
-}
-
-/// True where the last sieve serves another tile, too: the bounds are no larger, and not much smaller.
-bool PruneBlock::fits_sieve(const TileBounds& bounds) const noexcept {
-  constexpr double near = 0.75;
-  return bounds.lost <= sieve_.lost && bounds.longest <= sieve_.longest && bounds.lost >= near * sieve_.lost &&
-         bounds.longest >= near * sieve_.longest && sieve_.longest > 0;
-}
-
-/// From what the pairs of a tile are candidates, in the terms of kernels::Int8Kernels::sift.
-void PruneBlock::set_sieve(const TileBounds& bounds) {
   PruneLanes& side = scratch_.side;
-  const auto lost = static_cast<float>(bounds.lost * (1 + 0x1p-20));
-  const auto longest = static_cast<float>(bounds.longest * (1 + 0x1p-20));
-  const bool by_mass = job_.rule.keys == 0;
+  const auto tiles = static_cast<float>(order_.size());
+  const float slack = slack_of(job_.plan.dims.head_dim) * (1 + 0x1p-20F);
   for (std::size_t i = 0; i < kLanes; ++i) {
-    const float slack = slack_of(i, longest);
-    side.own[i] = side.norm[i] * lost + side.lost[i] * longest + slack;
-    side.slack[i] = std::max(side.slack[i], slack);
-    side.margin[i] = std::max(side.margin[i], side.own[i]);
-    const float least = by_mass ? std::min(-side.spread[i] - side.margin[i], -1.0F) : side.limit[i] - side.at[i];
-    side.shift[i] = (side.own[i] - side.at[i]) * kernels::kSiftStep + kRaised;
-    side.least[i] = std::max(least * kernels::kSiftStep + kRaised, 1.5F * kernels::kSiftLeast);
-  }
-  sieve_ = bounds;
-}
-
-void PruneBlock::sift(const KeyRange& keys) {
-  PruneLanes& side = scratch_.side;
-  const bool is_plain = has_references_ && inner_.begin <= keys.begin && keys.end <= inner_.end && !job_.plan.has_bias() &&
-                        job_.plan.options.softcap == 0;
-  if (!is_plain) logits(keys);
-  const TileBounds& bounds = job_.bounds.tile(place_.batch, kv_head(), keys.begin / kKeys);
-  if (!fits_sieve(bounds)) set_sieve(bounds);
-  std::fill_n(side.sum, kLanes, 0.0F);
-  float* const tile = scratch_.tile.get();
-  std::int32_t* const found = scratch_.found.data();
-  const kernels::Sieve sieve{.shift = side.shift, .limit = side.least, .sum = side.sum, .tile = tile, .found = found};
-  const std::size_t count =
-      is_plain ? job_.products.score_sift({place_.batch, kv_head(), keys}, scratch_.queries.get(), place_.lanes(), sieve)
-               : job_.products.sift(keys.end - keys.begin, place_.lanes(), sieve);
-  for (std::size_t n = 0; n < count; ++n) {
-    const auto at = static_cast<std::size_t>(found[n]);
-    const std::size_t i = at % kLanes;
-    const float upper = side.at[i] + (tile[at] - kRaised) * (1 / kernels::kSiftStep);
-    side.top[i] = std::max(side.top[i], upper - side.own[i]);
-    scratch_.candidates[i][side.count[i]++] = {upper, static_cast<std::uint32_t>(keys.begin + at / kLanes)};
-  }
-  for (std::size_t i = 0; i < kLanes; ++i) side.dropped[i] += static_cast<double>(side.sum[i]) * (1 + 0x1p-16);
-  raise_references();
-  if (job_.rule.keys == 0 && is_bold_ && seen_ % kAdaptStep == 0) adapt_spreads();
-  make_rooms();
-}
-
-/// So that what is left out in the end is near to what may be: the mass of a query is at least that of its largest logit.
-void PruneBlock::adapt_spreads() {
-  constexpr double part = 0.4;
-  constexpr float closer = 0.5F;
-  constexpr float wider = 1;
-  PruneLanes& side = scratch_.side;
-  const double allowed =
-      part * (1 - job_.rule.mass) / job_.rule.mass * static_cast<double>(seen_ + 1) / static_cast<double>(order_.size());
-  // No single key may be much of it.
-  const auto least = static_cast<float>(2 - std::log(1 - job_.rule.mass));
-  for (std::size_t i = 0; i < kLanes; ++i)
-    side.spread[i] = std::clamp(side.spread[i] + (side.dropped[i] < allowed ? -closer : wider), least, spread_ + 4);
-  sieve_ = {};
-}
-
-void PruneBlock::make_rooms() {
-  PruneLanes& side = scratch_.side;
-  int over = 0;
-  for (std::size_t i = 0; i < kLanes; ++i) over |= side.count[i] + kKeys > side.wake[i] ? 1 : 0;
-  if (over == 0) return;
-  for (std::size_t i = 0; i < place_.lanes(); ++i) {
-    if (side.count[i] + kKeys <= side.wake[i]) continue;
-    make_room(i);
-    sieve_ = {};
-    side.wake[i] = static_cast<std::uint32_t>(std::clamp(2 * (side.count[i] + kKeys), job_.wake, job_.room));
+    side.margin[i] = (side.norm[i] * lost + side.lost[i] * longest) * (1 + 0x1p-20F);
+    side.usual[i] = (side.norm[i] * sums[0] + side.lost[i] * sums[1]) / tiles;
+    side.slack[i] = (side.norm[i] + side.lost[i]) * longest * slack;
   }
 }
 
-/// Leaves out what is no candidate any more now that more keys are known.
-void PruneBlock::make_room(std::size_t i) {
+void PruneBlock::look_at(std::size_t tile, bool whole) {
   PruneLanes& side = scratch_.side;
-  Candidate* const first = scratch_.candidates[i].data();
-  Candidate* const end = first + side.count[i];
-  const float infinity = std::numeric_limits<float>::infinity();
-  float least = side.reference[i] - side.spread[i] - side.margin[i];
-  if (job_.rule.keys != 0) {
-    if (side.count[i] <= job_.rule.keys) return;
-    Candidate* const nth = first + (job_.rule.keys - 1);
-    std::nth_element(first, nth, end, [](const Candidate& a, const Candidate& b) { return a.upper > b.upper; });
-    // So many keys have logits that are not below this.
-    side.limit[i] = std::max(side.limit[i], std::nextafter(nth->upper - 2 * side.margin[i] - 2 * side.slack[i], -infinity));
-    least = side.limit[i];
+  const KeyRange keys = keys_of(tile);
+  const kernels::KeyErrors errors = job_.bounds.errors(place_.batch, kv_head(), tile);
+  std::uint16_t* const peaks = peaks_of(tile);
+  if (!whole && is_plain() && inner_.begin <= keys.begin && keys.end <= inner_.end) {
+    job_.products.peaks({place_.batch, kv_head(), keys}, scratch_.queries.get(), side.norm, side.lost, errors, place_.lanes(),
+                        peaks, side.top);
+    return;
   }
-  const Candidate* const kept = std::remove_if(first, end, [&](const Candidate& c) {
-    const bool goes = c.upper < least;
-    if (goes) side.dropped[i] += static_cast<double>(exp_above(c.upper - side.reference[i]));
-    return goes;
-  });
-  side.count[i] = static_cast<std::uint32_t>(kept - first);
-  if (side.count[i] <= job_.room / 4 * 3) return;
-  if (!scratch_.lanes[i].is_full) ++full_;
-  scratch_.lanes[i].is_full = true;
-  side.count[i] = 0;
+  logits(keys);
+  job_.products.kernels().peaks_of(scratch_.tile.get(), keys.end - keys.begin, errors, {nullptr, nullptr, side.norm, side.lost},
+                                   place_.lanes(), peaks, side.top);
 }
 
-KeyRange PruneBlock::keys_of(std::size_t tile) const noexcept {
-  return {std::max(tile * kKeys, range_.begin), std::min((tile + 1) * kKeys, range_.end)};
+/// From a tile's first key on, even where no query sees it.
+KeyRange PruneBlock::keys_of(std::size_t tile) const noexcept { return {tile * kKeys, std::min((tile + 1) * kKeys, range_.end)}; }
+
+std::uint16_t* PruneBlock::peaks_of(std::size_t tile) const noexcept {
+  return scratch_.peaks.get() + (tile - first_tile_) * kGroups * kLanes;
 }
 
 bool PruneBlock::sample() {
@@ -340,60 +259,72 @@ bool PruneBlock::sample() {
   const bool by_mass = job_.rule.keys == 0;
   const std::size_t step = std::max(kSampleStep, order_.size() / kSampleTiles);
   scratch_.sampled.clear();
+  looked_.clear();
   for (std::size_t n = 0; n < order_.size(); n += step) {
     const KeyRange keys = keys_of(order_[n]);
-    logits(keys);
+    look_at(order_[n], true);
+    looked_.push_back(order_[n]);
+    sum_rows_ += (keys.end - keys.begin + kernels::kGroup - 1) / kernels::kGroup;
+    scratch_.is_known[order_[n]] = 1;
     for (std::size_t j = 0; by_mass && j < keys.end - keys.begin; j += kSampleKeys)
       for (std::size_t q = 0; q < queries; ++q) scratch_.sampled.push_back(scratch_.tile.get()[j * kLanes + q * lanes / queries]);
   }
+  if (!by_mass) {
+    find_strongest(static_cast<double>(job_.rule.keys));
+    go_below_strongest();
+  }
   if (!by_mass || job_.rule.insist) return true;
   double share = 0;
-  for (std::size_t q = 0; q < queries; ++q)
-    share += share_of(scratch_.sampled, q, queries, scratch_.side.at[q * lanes / queries], job_.rule.mass);
+  for (std::size_t q = 0; q < queries; ++q) {
+    const std::size_t i = q * lanes / queries;
+    const float top = std::isinf(scratch_.side.top[i]) ? 0 : scratch_.side.top[i];
+    share += share_of(scratch_.sampled, q, queries, top - scratch_.side.margin[i], job_.rule.mass);
+  }
   return share * kWorthwhile <= static_cast<double>(queries);
+}
+
+/// Tiles whose bounds say how far down the lists of groups are to go: one in a few, high and low ones alike.
+void PruneBlock::choose_sample() {
+  const std::size_t step = order_.size() < kFewTiles ? 1 : kDepthStep;
+  looked_.clear();
+  sum_rows_ = 0;
+  for (std::size_t n = 0; n < order_.size(); n += step) {
+    const KeyRange keys = keys_of(order_[n]);
+    looked_.push_back(order_[n]);
+    sum_rows_ += (keys.end - keys.begin + kernels::kGroup - 1) / kernels::kGroup;
+  }
 }
 
 bool PruneBlock::scan() {
   order_tiles();
+  set_margins();
+  std::fill(scratch_.is_known.begin(), scratch_.is_known.end(), std::uint8_t{0});
   if (!sample()) return false;
-  const std::size_t most = job_.rule.keys == 0 && !job_.rule.insist ? place_.lanes() / 8 : place_.lanes();
-  for (seen_ = 0; seen_ < order_.size(); ++seen_) {
-    if (!passes_over(order_[seen_])) sift(keys_of(order_[seen_]));
-    if (full_ > most) return false;
+  std::vector<std::size_t> passed;
+  for (const std::size_t tile : order_) {
+    if (scratch_.is_known[tile] != 0) continue;
+    if (passes_over(tile))
+      passed.push_back(tile);
+    else
+      look_at(tile, false);
   }
+  const KeyRange last = keys_of(first_tile_ + order_.size() - 1);
+  rows_ = (order_.size() - 1) * kGroups + (last.end - last.begin + kernels::kGroup - 1) / kernels::kGroup;
+  choose_sample();
+  settle();
+  for (const std::size_t tile : passed)
+    for (std::size_t i = 0; i < place_.lanes(); ++i)
+      scratch_.side.passed[i] +=
+          static_cast<double>(kKeys) *
+          static_cast<double>(exp_above(static_cast<float>(bound_of(tile, i) - static_cast<double>(scratch_.side.reference[i]))));
   return true;
 }
 
 bool PruneBlock::run() {
-  if (range_.empty()) {
-    clear();
-    return take() == Taking::done;
-  }
-  for (;;) {
-    clear();
-    load_queries();
-    if (!scan()) return false;
-    const Taking taking = take();
-    if (taking != Taking::too_bold) return taking == Taking::done;
-    is_bold_ = false;
-  }
-}
-
-PruneBlock::Taking PruneBlock::take() {
-  const PruneLanes& side = scratch_.side;
-  const bool by_mass = job_.rule.keys == 0;
-  std::size_t failed = 0;
-  const std::size_t most = job_.rule.insist ? place_.lanes() : place_.lanes() / 8;
-  for (std::size_t i = 0; i < place_.lanes(); ++i) {
-    const bool is_bounded = !scratch_.lanes[i].is_full && side.margin[i] < std::numeric_limits<float>::infinity();
-    if (!is_bounded || !(by_mass ? take_mass(i) : take_top(i))) {
-      if (by_mass && is_bounded && is_bold_) return Taking::too_bold;
-      if (by_mass && ++failed > most) return Taking::too_many;
-      take_all(i);
-    }
-    weigh(i);
-  }
-  return Taking::done;
+  clear();
+  if (range_.empty()) return take();
+  load_queries();
+  return scan() && take();
 }
 
 }  // namespace attn::engine

@@ -22,8 +22,7 @@ struct PruneJob {
   const KeyBounds& bounds;
   const PruneRule& rule;
   const kernels::KernelTable<float>& kernels;
-  std::size_t room;  ///< candidates of a query, at most
-  std::size_t wake;  ///< with so many it is looked which of them still are some
+  std::size_t room;  ///< groups of keys that may matter to a query, at most
 };
 
 /// A key that may matter.
@@ -43,58 +42,72 @@ struct Taken {
 struct PruneLane {
   std::vector<Taken> taken;
   double mass_lost = 0;  ///< bound, when all is known
-  bool is_full = false;  ///< there was no room for all candidates
+  bool is_open = false;  ///< its keys are not yet taken
 };
 
-/// What sifting a tile needs of all queries, side by side so that it takes a few instructions.
+/// What bounding and sifting need of all queries, side by side so that it takes a few instructions.
 struct alignas(64) PruneLanes {
-  float reference[kernels::kLanes];  ///< what exponentials are taken relative to: the largest rounded logit so far; -inf at first
-  float at[kernels::kLanes];         ///< the same, 0 before there is one
   float norm[kernels::kLanes];       ///< |query| * factor, rounded up: of its integers
   float lost[kernels::kLanes];       ///< and of what they lost
-  float margin[kernels::kLanes];     ///< the largest distance so far between u and a rounded logit
+  float top[kernels::kLanes];        ///< the largest bound so far; -inf at first
+  float reference[kernels::kLanes];  ///< what exponentials are taken relative to: top, 0 where that is infinite
+  float extra[kernels::kLanes];      ///< what is added to bounds for their own rounding
+  float margin[kernels::kLanes];     ///< the largest distance between a bound and a rounded logit
+  float usual[kernels::kLanes];      ///< what it is in the mean
+  float part[kernels::kLanes];       ///< of the mass that may be left out: groups that are not looked into
   float slack[kernels::kLanes];      ///< the largest that a float32 logit may be off
-  float spread[kernels::kLanes];     ///< logits so far below the reference are left out (mass)
-  float limit[kernels::kLanes];      ///< of u: candidates are not below it (strongest keys); -inf at first, infinity when full
-  float top[kernels::kLanes];        ///< the largest rounded logits of a tile
-  float own[kernels::kLanes];        ///< margins of a tile
+  float depth[kernels::kLanes];      ///< bounds so far below the reference are left out
+  float least[kernels::kLanes];      ///< bounds below this are left out when all are known
   float shift[kernels::kLanes];      ///< see kernels::Int8Kernels::sift
-  float least[kernels::kLanes];
+  float limit[kernels::kLanes];
   float sum[kernels::kLanes];
-  double dropped[kernels::kLanes];       ///< bound on the sum of e^(logit - reference) of all keys left out
-  std::uint32_t count[kernels::kLanes];  ///< of candidates
-  std::uint32_t wake[kernels::kLanes];   ///< with more than these it is looked which of them still are some
+  float ignored[kernels::kLanes];
+  double passed[kernels::kLanes];         ///< bound on the sum of e^(logit - reference) of all tiles passed over
+  double dropped[kernels::kLanes];        ///< and of all keys left out
+  std::uint32_t count[kernels::kLanes];   ///< of groups that may matter
+  std::uint32_t room[kernels::kLanes];    ///< for them
+  std::uint8_t is_full[kernels::kLanes];  ///< there was no room for all
 };
 
 /// The memory of a thread.
 struct PruneScratch {
   explicit PruneScratch(const PruneJob& job);
-  AlignedArray<float> query_rows;   ///< [kLanes][head_dim]
-  AlignedArray<float> query_lanes;  ///< [head_dim][kLanes]
-  AlignedArray<std::byte> queries;  ///< as the products want them
-  AlignedArray<float> tile;         ///< [kKeys][kLanes]
-  AlignedArray<float> bias_rows;    ///< [kLanes][kKeys]
-  AlignedArray<float> bias;         ///< [kKeys][kLanes]
-  AlignedArray<float> centres;      ///< [tiles][kLanes]: scores of the centres
+  AlignedArray<float> query_rows;        ///< [kLanes][head_dim]
+  AlignedArray<float> query_lanes;       ///< [head_dim][kLanes]
+  AlignedArray<std::byte> queries;       ///< as the products want them
+  AlignedArray<std::uint8_t> query_row;  ///< one of them
+  AlignedArray<float> tile;              ///< [kKeys][kLanes]
+  AlignedArray<float> bias_rows;         ///< [kLanes][kKeys]
+  AlignedArray<float> bias;              ///< [kKeys][kLanes]
+  AlignedArray<float> centres;           ///< [tiles][kLanes]: scores of the centres
+  AlignedArray<std::uint16_t> peaks;     ///< [tiles * kGroups][kLanes]: bounds on the logits of groups of keys, as bfloat16
+  AlignedArray<float> limits;            ///< [kTails][kLanes]
+  AlignedArray<float> sums;              ///< [kTails][kLanes]
+  AlignedArray<float> scores;            ///< [room][kGroupRoom]: of one query
   std::vector<PruneLane> lanes;
   PruneLanes side = {};
-  std::vector<std::vector<Candidate>> candidates =
-      std::vector<std::vector<Candidate>>(kernels::kLanes);  ///< [kLanes], the first side.count of each
+  std::vector<Candidate> groups;      ///< [kLanes][room]: the first keys of those that may matter, the first side.count of each
+  std::vector<std::uint32_t> first;   ///< [room]: of one query's groups
+  std::vector<Candidate> candidates;  ///< of one query
   std::vector<float> key;
   std::vector<float> value;
-  std::vector<float> output;        ///< [kLanes][value_dim]
-  std::vector<float> weights;       ///< [kv_len], of one row
-  std::vector<std::int32_t> found;  ///< [kKeys + 1][kLanes]
-  std::vector<float> sampled;       ///< logits of some queries
-  std::vector<float> above;         ///< of one query's candidates: bounds on exponentials
-  std::vector<std::int32_t> bins;   ///< and where they fall
+  std::vector<float> output;           ///< [kLanes][value_dim]
+  std::vector<float> weights;          ///< [kv_len], of one row
+  std::vector<std::int32_t> found;     ///< [kKeys + 1][kLanes]
+  std::vector<float> sampled;          ///< logits of some queries
+  std::vector<float> above;            ///< of one query's candidates: bounds on exponentials
+  std::vector<std::int32_t> bins;      ///< and where they fall
+  std::vector<std::uint8_t> is_known;  ///< [tiles]: looked at, or passed over
 };
 
-/// Not below e^x: the chord of kernels::Int8Kernels::sift, its rounding included. Infinite where float32 ends; x is no NaN.
+inline constexpr float kRaised = 127 * 0x1p23F;  ///< the bits of 1 as a float
+
+/// Not below e^x: the chord of kernels::Int8Kernels::sift, its rounding included. Infinite where float32 ends; 0, or nearly, for
+/// NaN.
 [[nodiscard]] inline float exp_above(float x) {
   constexpr float raised = 127 * 0x1p23F + 0x1p13F;
   constexpr float infinite = 255 * 0x1p23F;
-  const float y = std::min(std::max(x * kernels::kSiftStep + raised, kernels::kSiftLeast), infinite);
+  const float y = std::min(std::max(kernels::kSiftLeast, x * kernels::kSiftStep + raised), infinite);
   return std::bit_cast<float>(static_cast<std::int32_t>(y));
 }
 
@@ -115,33 +128,43 @@ class PruneBlock {
  private:
   void clear();
   void load_queries();
+  // Bounds on groups of keys, all of them before any is taken:
   [[nodiscard]] bool scan();
   void order_tiles();
-  /// References near the largest logits, from some of the tiles. False when they say that the rule's mass takes many keys.
+  /// Looks at some of the tiles. False when they say that the rule's mass takes many keys.
   [[nodiscard]] bool sample();
+  void choose_sample();
   [[nodiscard]] KeyRange keys_of(std::size_t tile) const noexcept;
-  /// True when no key of the tile can be a candidate; its mass is then among what is dropped.
-  bool passes_over(std::size_t tile);
+  [[nodiscard]] std::uint16_t* peaks_of(std::size_t tile) const noexcept;
+  [[nodiscard]] bool is_plain() const noexcept { return !job_.plan.has_bias() && job_.plan.options.softcap == 0; }
+  /// Bounds on the groups of a tile; with `whole`, scratch_.tile are its rounded logits, -inf where a key is hidden.
+  void look_at(std::size_t tile, bool whole);
   void logits(const KeyRange& keys);
-  void sift(const KeyRange& keys);
-  void set_sieve(const TileBounds& bounds);
-  [[nodiscard]] bool fits_sieve(const TileBounds& bounds) const noexcept;
-  /// What taking came to: it is done, more has been left out than may be, or too many queries need all their keys.
-  enum class Taking { done, too_bold, too_many };
-  Taking take();
-  void raise_references();
-  void adapt_spreads();
-  void make_rooms();
-  // Of lane i:
-  void make_room(std::size_t i);
-  /// What sums of float32 may be off, those of the conversion to exponents and of what is added to logits included.
-  [[nodiscard]] float slack_of(std::size_t i, float longest) const noexcept {
-    const PruneLanes& side = scratch_.side;
-    return (side.norm[i] + side.lost[i]) * longest * slack_ + std::abs(side.at[i]) * 0x1p-17F + 0x1p-10F;
-  }
+  void set_margins();
+  /// True when no key of the tile can matter.
+  [[nodiscard]] bool passes_over(std::size_t tile);
+  [[nodiscard]] double bound_of(std::size_t tile, std::size_t i) const;
+  // From which bound on a group may matter:
+  void settle();
+  void choose_depths(double share);
+  void find_strongest(double wanted);
+  void go_below_strongest();
+  void sum_tails(float step);
+  void set_limits(std::size_t i, float first, float times, float step);
+  // What is taken:
+  void sift();
+  void deepen(std::size_t i);
+  [[nodiscard]] bool narrow(std::size_t i);
+  [[nodiscard]] float end_of_mass(std::size_t i, std::span<const Candidate> groups);
+  [[nodiscard]] float end_of_strongest(std::size_t i, std::span<const Candidate> groups);
+  [[nodiscard]] float lower_of(std::size_t i, const Candidate& candidate, float coarse) const;
+  void refine(std::size_t i);
+  [[nodiscard]] float rounded_logit(std::size_t i, std::size_t key, float score) const;
+  [[nodiscard]] bool take();
   [[nodiscard]] double exact_logit(std::size_t lane, std::size_t key);
   bool take_mass(std::size_t i);
-  void fetch(std::size_t key) const;
+  void fetch(const RowSource<float>& source, std::size_t key) const;
+  void keep_strongest(std::size_t i);
   bool take_top(std::size_t i);
   void take_all(std::size_t i);
   void weigh(std::size_t i);
@@ -153,14 +176,12 @@ class PruneBlock {
   KeyRange range_;
   KeyRange inner_;  ///< what range() leaves to all queries
   KeyRange lane_range_[kernels::kLanes];
-  std::vector<std::size_t> order_;  ///< tiles, those that may hold the largest logits first
-  const float slack_;               ///< of a logit, for each |query| |key|
-  float spread_ = 0;                ///< were all keys but one so far below it, they would be the mass that may be left out
-  std::size_t seen_ = 0;            ///< tiles
-  TileBounds sieve_;                ///< what the sieve is for
-  bool is_bold_ = true;             ///< spreads adapt to what is left out
-  bool has_references_ = false;     ///< every query has one
-  std::size_t full_ = 0;            ///< queries without room for their candidates
+  std::vector<std::size_t> order_;   ///< tiles, those that may hold the largest logits first
+  float spread_ = 0;                 ///< were all keys but one so far below it, they would be the mass that may be left out
+  std::vector<std::size_t> looked_;  ///< the tiles of the sample
+  std::size_t first_tile_ = 0;
+  std::size_t rows_ = 0;      ///< of peaks
+  std::size_t sum_rows_ = 0;  ///< of the sample
 };
 
 }  // namespace attn::engine

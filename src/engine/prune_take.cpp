@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace attn::engine {
 
@@ -44,44 +45,49 @@ double PruneBlock::exact_logit(std::size_t lane, std::size_t key) {
 /// Takes candidates bin by bin, each a quarter of a nat of upper bounds, until the bound on all others is small enough.
 bool PruneBlock::take_mass(std::size_t i) {
   PruneLane& lane = scratch_.lanes[i];
-  constexpr std::size_t bins = 128;
+  constexpr std::size_t bins = 64;
   constexpr float in_nat = 4;
   double mass[bins + 1] = {};
   const PruneLanes& side = scratch_.side;
-  const std::vector<Candidate>& candidates = scratch_.candidates[i];
+  const std::vector<Candidate>& candidates = scratch_.candidates;
+  const std::size_t count = candidates.size();
   const float reference = side.reference[i];
-  const float top = reference + side.margin[i];
+  const float top = reference + side.extra[i];
   std::vector<float>& above = scratch_.above;
   std::vector<std::int32_t>& bin = scratch_.bins;
-  above.resize(side.count[i]);
-  bin.resize(side.count[i]);
-  for (std::size_t n = 0; n < side.count[i]; ++n) {
+  above.resize(count);
+  bin.resize(count);
+  for (std::size_t n = 0; n < count; ++n) {
     above[n] = exp_above(candidates[n].upper - reference);
     bin[n] =
-        static_cast<std::int32_t>(std::min(std::max((top - candidates[n].upper) * in_nat, 0.0F), static_cast<float>(bins - 1)));
+        static_cast<std::int32_t>(std::min(std::max(0.0F, (top - candidates[n].upper) * in_nat), static_cast<float>(bins - 1)));
   }
-  for (std::size_t n = 0; n < side.count[i]; ++n) mass[static_cast<std::size_t>(bin[n])] += static_cast<double>(above[n]);
+  for (std::size_t n = 0; n < count; ++n) mass[bin[n]] += static_cast<double>(above[n]);
   // mass[b] becomes the bound on what the bins from b on and all that is no candidate hold.
   mass[bins] = side.dropped[i];
-  for (std::size_t b = bins; b-- > 0;) mass[b] = (mass[b] + mass[b + 1]) * (1 + 0x1p-40);
+  mass[bins] *= 1 + 0x1p-39;  // and outward, for the sums
+  for (std::size_t b = bins; b-- > 0;) mass[b] = mass[b] * (1 + 0x1p-39) + mass[b + 1];
   const double low = std::exp(-static_cast<double>(side.slack[i])) * (1 - 0x1p-30);
   const double allowed = (1 - job_.rule.mass) / job_.rule.mass;
   const double likely =
-      mass[0] * std::exp(-static_cast<double>(side.margin[i]));  // most upper bounds are about the margin above their logits
+      mass[0] * std::exp(-static_cast<double>(side.usual[i]));  // most upper bounds are as far above their logits
   std::size_t done = 0;
   double sum = 0;
   for (std::size_t wanted = 1; done < bins && !(mass[done] <= allowed * sum * low); wanted = done + 1) {
     while (done == 0 && wanted < bins && mass[wanted] > allowed * likely * 0.9) ++wanted;
     const std::size_t before = lane.taken.size();
     // Most are not taken: each is written where the next one goes, without asking.
-    lane.taken.resize(before + side.count[i]);
+    lane.taken.resize(before + count);
     Taken* to = lane.taken.data() + before;
-    for (std::size_t n = 0; n < side.count[i]; ++n) {
+    for (std::size_t n = 0; n < count; ++n) {
       to->key = candidates[n].key;
       to += bin[n] >= static_cast<std::int32_t>(done) && bin[n] < static_cast<std::int32_t>(wanted) ? 1 : 0;
     }
     lane.taken.resize(static_cast<std::size_t>(to - lane.taken.data()));
-    for (std::size_t n = before; n < lane.taken.size(); ++n) fetch(lane.taken[n].key);
+    for (std::size_t n = before; n < lane.taken.size(); ++n) {
+      fetch(job_.operands.key, lane.taken[n].key);
+      fetch(job_.operands.value, lane.taken[n].key);
+    }
     for (std::size_t n = before; n < lane.taken.size(); ++n) {
       Taken& taken = lane.taken[n];
       taken.logit = exact_logit(i, taken.key);
@@ -93,25 +99,42 @@ bool PruneBlock::take_mass(std::size_t i) {
   return lane_range_[i].empty() || mass[done] <= allowed * sum * low;
 }
 
-/// Asks for a key's row and its value's, which lie anywhere.
-void PruneBlock::fetch(std::size_t key) const {
-  for (const RowSource<float>* source : {&job_.operands.key, &job_.operands.value}) {
-    if (!source->is_direct()) continue;
-    const float* row = source->direct().row(place_.batch, kv_head(), key);
-    for (std::size_t d = 0; d < source->dim(); d += 16) __builtin_prefetch(row + d);
-  }
+/// Asks for a row, which lies anywhere.
+void PruneBlock::fetch(const RowSource<float>& source, std::size_t key) const {
+  if (!source.is_direct()) return;
+  const float* row = source.direct().row(place_.batch, kv_head(), key);
+  for (std::size_t d = 0; d < source.dim(); d += 16) __builtin_prefetch(row + d);
+}
+
+/// Leaves out candidates that are certainly not among the strongest keys.
+void PruneBlock::keep_strongest(std::size_t i) {
+  PruneLanes& side = scratch_.side;
+  std::vector<Candidate>& all = scratch_.candidates;
+  if (all.size() <= job_.rule.keys) return;
+  std::vector<float>& lower = scratch_.above;
+  lower.resize(all.size());
+  std::ranges::transform(all, lower.begin(), [&](const Candidate& candidate) { return lower_of(i, candidate, 0); });
+  const auto nth = lower.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
+  std::nth_element(lower.begin(), nth, lower.end(), std::greater<>());
+  // So many keys have logits that are not below this.
+  const float least = *nth;
+  std::erase_if(all, [&](const Candidate& c) {
+    const bool goes = c.upper < least;
+    if (goes) side.dropped[i] += static_cast<double>(exp_above(c.upper - side.reference[i]));
+    return goes;
+  });
 }
 
 bool PruneBlock::take_top(std::size_t i) {
   PruneLane& lane = scratch_.lanes[i];
-  PruneLanes& side = scratch_.side;
-  make_room(i);
-  if (lane.is_full) return false;
+  const PruneLanes& side = scratch_.side;
+  keep_strongest(i);
+  const std::vector<Candidate>& candidates = scratch_.candidates;
   const auto reference = static_cast<double>(side.reference[i]);
   const double slack = std::exp(static_cast<double>(side.slack[i])) * (1 + 0x1p-30);
-  for (std::size_t n = 0; n < side.count[i]; ++n) {
-    const std::uint32_t key = scratch_.candidates[i][n].key;
-    if (n + kAhead < side.count[i]) fetch(scratch_.candidates[i][n + kAhead].key);
+  for (std::size_t n = 0; n < candidates.size(); ++n) {
+    const std::uint32_t key = candidates[n].key;
+    if (n + kAhead < candidates.size()) fetch(job_.operands.key, candidates[n + kAhead].key);
     const double logit = exact_logit(i, key);
     lane.taken.push_back({key, logit, std::exp(logit - reference)});
   }
@@ -122,6 +145,7 @@ bool PruneBlock::take_top(std::size_t i) {
     for (auto at = end; at != lane.taken.end(); ++at) rest += at->weight * slack;
     lane.taken.erase(end, lane.taken.end());
   }
+  for (const Taken& taken : lane.taken) fetch(job_.operands.value, taken.key);
   double sum = 0;
   for (const Taken& taken : lane.taken) sum += taken.weight / slack;
   lane.mass_lost = rest == 0 ? 0 : rest / (sum * (1 - 0x1p-30) + rest) * (1 + 0x1p-30);

@@ -9,7 +9,6 @@
 #include "kernels/int8.hpp"
 #include "kernels/vector-inl.hpp"
 
-#include <bit>
 #include <cstring>
 
 HWY_BEFORE_NAMESPACE();
@@ -253,123 +252,6 @@ void add_values(const std::uint8_t* packed, const std::int8_t* values, size_t qu
                 const float* rescale, float* output) {
   for_panels<float, ValuePanel<Way>>(lanes, packed, values, quads, dim, unit, rescale, output);
 }
-
-/// Numbers below 2^31 that are not negative, towards zero; of others anything.
-HWY_INLINE Ints whole(Vec<float> x) {
-#if HWY_TARGET == HWY_AVX3
-  return Ints{_mm512_cvttps_epi32(x.raw)};  // Highway's own looks for overflow, too
-#else
-  return hn::ConvertTo(kInts, x);
-#endif
-}
-
-/// Which pairs of a tile are left out, one row and vector after the other: bit i of rows[j] is lane i. Bits are put down without
-/// asking whether any matters: what a wrong guess of a branch costs is as much as a row.
-struct Sifting {
-  const Sieve& sieve;
-  std::uint64_t rows[kKeys] = {};
-
-  /// Of row j and the vector from `lane` on, whose exponents are y before the smallest: what is added to the sums.
-  HWY_INLINE Vec<float> take(size_t j, size_t lane, Vec<float> exponents, Vec<float> limit) {
-    const auto y = larger(hn::Set(kFloats, kSiftLeast), exponents);
-    hn::Store(y, kFloats, sieve.tile + j * kLanes + lane);
-    const auto left_out = hn::Lt(y, limit);
-    if constexpr (kLanesOfVector % 8 == 0) {
-      hn::StoreMaskBits(kFloats, left_out, reinterpret_cast<std::uint8_t*>(rows + j) + lane / 8);
-    } else {
-      std::uint8_t bits[8] = {};
-      hn::StoreMaskBits(kFloats, left_out, bits);
-      rows[j] |= std::uint64_t{bits[0]} << lane;
-    }
-    // NaN is never left out, and no whole number either.
-    return hn::BitCast(kFloats, whole(hn::IfThenElseZero(left_out, y)));
-  }
-
-  /// What was not left out of the first `count` rows.
-  size_t find(size_t count, size_t lanes) const {
-    const std::uint64_t there = ~std::uint64_t{0} >> (kLanes - lanes);
-    std::int32_t* to = sieve.found;
-    for (size_t j = 0; j < count; ++j) {
-      const auto first = static_cast<std::int32_t>(j * kLanes);
-      std::uint64_t left = ~rows[j] & there;
-      // Most rows have two at most: they are put down whether there or not.
-      for (int n = 0; n < 2; ++n) {
-        *to = first + std::countr_zero(left);
-        to += left != 0 ? 1 : 0;
-        left &= left - 1;
-      }
-      for (; left != 0; left &= left - 1) *to++ = first + std::countr_zero(left);
-    }
-    return static_cast<size_t>(to - sieve.found);
-  }
-};
-
-inline size_t sift(size_t count, size_t lanes, const Sieve& sieve) {
-  Sifting sifting{sieve};
-  for (size_t lane = 0; lane < lanes; lane += kLanesOfVector) {
-    const auto shift = hn::Load(kFloats, sieve.shift + lane);
-    const auto limit = hn::Load(kFloats, sieve.limit + lane);
-    auto total = hn::Load(kFloats, sieve.sum + lane);
-    for (size_t j = 0; j < count; ++j) {
-      const auto score = hn::Load(kFloats, sieve.tile + j * kLanes + lane);
-      total = hn::Add(total, sifting.take(j, lane, fused(score, hn::Set(kFloats, kSiftStep), shift), limit));
-    }
-    hn::Store(total, kFloats, sieve.sum + lane);
-  }
-  return sifting.find(count, lanes);
-}
-
-template <class Way, size_t N>
-struct SiftRows {
-  template <size_t R>
-  static HWY_INLINE void run(size_t row, const Int8Rows& keys, const std::uint8_t* query, const float* query_scale, size_t lane,
-                             Sifting* sifting) {
-    Ints sum[R][N];
-    dot_rows<Way>(keys, row, query, sum);
-    ATTN_UNROLL
-    for (size_t v = 0; v < N; ++v) {
-      const size_t at = lane + v * kLanesOfVector;
-      const auto factor = hn::Mul(hn::Load(kFloats, query_scale + v * kLanesOfVector), hn::Set(kFloats, kSiftStep));
-      const auto shift = hn::Load(kFloats, sifting->sieve.shift + at);
-      const auto limit = hn::Load(kFloats, sifting->sieve.limit + at);
-      auto total = hn::Load(kFloats, sifting->sieve.sum + at);
-      ATTN_UNROLL
-      for (size_t r = 0; r < R; ++r) {
-        const auto product = hn::Mul(hn::ConvertTo(kFloats, sum[r][v]), hn::Set(kFloats, keys.scale[row + r]));
-        total = hn::Add(total, sifting->take(row + r, at, fused(product, factor, shift), limit));
-      }
-      hn::Store(total, kFloats, sifting->sieve.sum + at);
-    }
-  }
-};
-
-template <class Way>
-struct SiftPanel {
-  template <size_t N>
-  static void run(size_t lane, const Int8Rows* keys, size_t count, const std::uint8_t* query, const float* query_scale,
-                  Sifting* sifting) {
-    for_rows<SiftRows<Way, N>>(count, *keys, query + lane * kQuad, query_scale + lane, lane, sifting);
-  }
-};
-
-template <class Way>
-size_t score_sift(const Int8Rows& keys, size_t count, const std::uint8_t* query, const float* query_scale, size_t lanes,
-                  const Sieve& sieve) {
-  Sifting sifting{sieve};
-  for_panels<float, SiftPanel<Way>>(lanes, &keys, count, query, query_scale, &sifting);
-  return sifting.find(count, lanes);
-}
-
-/// `Way` is float for what every processor has, double for VNNI: the macros of choose.hpp ask for a table of a type.
-template <class T>
-using WayOf = std::conditional_t<std::is_same_v<T, double>, Vnni, Plain>;
-
-template <class T>
-inline constexpr Int8Kernels kTable = {.score = score<WayOf<T>>,
-                                       .pack_weights = pack_weights,
-                                       .add_values = add_values<WayOf<T>>,
-                                       .sift = sift,
-                                       .score_sift = score_sift<WayOf<T>>};
 
 }  // namespace attn::kernels::int8::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -8,7 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/int8-inl.hpp"
+#include "kernels/int8_bounds-inl.hpp"
 // clang-format on
 
 #if HWY_ONCE

@@ -10,6 +10,15 @@ namespace attn::kernels {
 /// Numbers that are summed by one instruction where there is one: rows of 8-bit integers are cut into groups of as many.
 inline constexpr std::size_t kQuad = 4;
 
+/// Rows whose largest score stands for all of them: those that are multiplied side by side.
+inline constexpr std::size_t kGroup = 6;
+
+/// Numbers that are kept for each of them where they are taken apart.
+inline constexpr std::size_t kGroupRoom = 8;
+
+/// Sums that Int8Kernels::tails makes at once.
+inline constexpr std::size_t kTails = 4;
+
 /// Rows of features as signed integers, and what turns sums of their products back into numbers.
 struct Int8Rows {
   const std::int8_t* data = nullptr;     ///< [rows][quads * kQuad], 0 beyond the features
@@ -18,13 +27,32 @@ struct Int8Rows {
   const std::int32_t* offset = nullptr;  ///< [rows]: -128 times the sum of a row's integers
 };
 
-/// Where keys are separated: see Int8Kernels::sift. kLanes numbers each but for tile, which is a tile, and found.
+/// Queries of a block, [quads][kLanes][kQuad] with 128 added, and kLanes numbers of each of the others.
+struct Int8Queries {
+  const std::uint8_t* data = nullptr;
+  const float* scale = nullptr;
+  const float* norm = nullptr;  ///< what the errors of keys are multiplied by
+  const float* lost = nullptr;  ///< the error of a query: what the lengths of keys are multiplied by
+};
+
+/// For each group of kGroup keys: what bounds the errors of its scores.
+struct KeyErrors {
+  const float* lost = nullptr;
+  const float* longest = nullptr;
+};
+
+/// Where bounds are separated: see Int8Kernels::sift. kLanes numbers each but for found.
 struct Sieve {
   const float* shift = nullptr;
   const float* limit = nullptr;
   float* sum = nullptr;
-  float* tile = nullptr;
   std::int32_t* found = nullptr;
+};
+
+/// Where the keys of one query are separated: see Int8Kernels::pick.
+struct PickLimits {
+  float least = 0;
+  float shift = 0;
 };
 
 /// Integer sums are exact in any order, and what is done in float is done alike on all targets: the same bits on all. The
@@ -46,21 +74,42 @@ struct Int8Kernels {
   void (*add_values)(const std::uint8_t* packed, const std::int8_t* values, std::size_t quads, std::size_t dim, std::size_t lanes,
                      const float* unit, const float* rescale, float* output) = nullptr;
 
-  /// Separates keys that may matter from those that do not. y = tile[j][i] * kSiftStep + shift[i], at least kSiftLeast, takes the
-  /// place of tile[j][i] and is taken for the bits of a float, which is never below 2^(y / 2^23 - 127): a chord lies above a
-  /// convex curve. Where y >= limit[i], or is NaN, j * kLanes + i is written to `found` (room for all pairs and one more), in
-  /// ascending order; where it is not, the float is added to sum[i], a sum of at most kKeys numbers. Returns how
-  /// many were found.
-  std::size_t (*sift)(std::size_t count, std::size_t lanes, const Sieve& sieve) = nullptr;
+  /// Bounds on the scores of groups of kGroup rows, which have one scale: peaks[j / kGroup][i] = scale[j] * query.scale[i] * the
+  /// largest of the group's integer sums + (query.norm[i] * errors.lost[j / kGroup] + query.lost[i] * errors.longest[j /
+  /// kGroup]). `maximum` becomes max(maximum, peaks) of each lane. The last group may have fewer rows.
+  void (*peaks)(const Int8Rows& keys, std::size_t count, const KeyErrors& errors, const Int8Queries& queries, std::size_t lanes,
+                std::uint16_t* peaks, float* maximum) = nullptr;
 
-  /// `score` and `sift` in one, without a tile of scores in between: y = scale[j] * sum * (query_scale[i] * kSiftStep) +
-  /// shift[i].
-  std::size_t (*score_sift)(const Int8Rows& keys, std::size_t count, const std::uint8_t* query, const float* query_scale,
-                            std::size_t lanes, const Sieve& sieve) = nullptr;
+  /// The same of a tile of scores; NaN where one of the group is.
+  void (*peaks_of)(const float* tile, std::size_t count, const KeyErrors& errors, const Int8Queries& queries, std::size_t lanes,
+                   std::uint16_t* peaks, float* maximum) = nullptr;
+
+  /// Separates what may matter from what does not. y = bounds[j][i] * kSiftStep + shift[i], at least kSiftLeast, is taken for the
+  /// bits of a float, which is never below 2^(y / 2^23 - 127): a chord lies above a convex curve. Where y >= limit[i], or is NaN,
+  /// j * kLanes + i is written to `found` (room for all pairs and one more), in ascending order; where it is not, the float is
+  /// added to sum[i]. count <= kKeys; limit[i] <= kSiftMost. Returns how many were found.
+  std::size_t (*sift)(const std::uint16_t* bounds, std::size_t count, std::size_t lanes, const Sieve& sieve) = nullptr;
+
+  /// Several sums at once of the same floats, with `step` in the place of kSiftStep: sums[n][i] += those of bounds[j][i] <
+  /// limits[n][i], n < kTails. With a step of 0 and a shift of 127 * 2^23 it counts them.
+  void (*tails)(const std::uint16_t* bounds, std::size_t count, std::size_t lanes, float step, const float* shift,
+                const float* limits, float* sums) = nullptr;
+
+  /// scores[n][r] = scale[first[n]] * query_scale * the integer sum of row first[n] + r and one query, r < kGroup; -infinity from
+  /// there to kGroupRoom. `query` is that of one lane, [quads * kQuad], aligned, and zeros (not 128) up to a whole number of 64
+  /// bytes; kGroup more rows and 64 bytes of `keys` must be readable.
+  void (*dots)(const Int8Rows& keys, const std::uint32_t* first, std::size_t count, const std::uint8_t* query, float query_scale,
+               float* scores) = nullptr;
+
+  /// scores[n][r] += own[n]; where that is below limits.least, the float of `sift` is added to sums[r], else n * kGroupRoom + r
+  /// is written to `found`, in ascending order. Returns how many were found.
+  std::size_t (*pick)(float* scores, const float* own, std::size_t count, const PickLimits& limits, std::int32_t* found,
+                      float* sums) = nullptr;
 };
 
 inline constexpr float kSiftStep = 0x1.715476p+23F;  ///< log2(e) * 2^23: natural logits to the exponents of floats
 inline constexpr float kSiftLeast = 0x1p23F;         ///< the bits of the smallest normal number, 2^-126
+inline constexpr float kSiftMost = 254 * 0x1p23F;    ///< of 2^127
 
 /// The most features of a row: sums of 255 * 127 each stay below 2^31.
 inline constexpr std::size_t kInt8Features = 65536;

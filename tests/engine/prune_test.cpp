@@ -185,6 +185,35 @@ TEST_CASE("the strongest keys are those of the largest logits") {
   }
 }
 
+TEST_CASE("the strongest keys are found among large logits that differ by little") {
+  Random random(13);
+  Case c = make_case(random, {1, 1, 1, 5, 900, 16, 4});
+  c.plan.factor = 0.25;
+  add_mask(random, c, MaskKind::add, DType::f32);
+  for (const float offset : {3000.0F, -3000.0F}) {
+    // Bounds of this size are rounded by more than the logits differ by.
+    for (float& bias : c.plan.masks[0].array.mutable_values<float>()) bias = offset + static_cast<float>(random.normal());
+    Needs needs;
+    needs.weights = true;
+    const Results<double> exact = run_case<double>(in_double(c), needs, {}, true);
+    PruneRule rule;
+    rule.keys = 20;
+    const Pruned pruned = run(c, rule);
+    for (std::size_t i = 0; i < 5; ++i) {
+      double least_kept = 2;
+      double most_dropped = 0;
+      for (std::size_t j = 0; j < 900; ++j) {
+        const double weight = exact.weights[i * 900 + j];
+        if (pruned.results.weights[i * 900 + j] > 0)
+          least_kept = std::min(least_kept, weight);
+        else
+          most_dropped = std::max(most_dropped, weight);
+      }
+      CHECK(least_kept >= most_dropped * (1 - 1e-3));
+    }
+  }
+}
+
 TEST_CASE("pruning that keeps everything is the exact engine, bit by bit") {
   Random random(4);
   Case c = make_case(random, {2, 2, 1, 30, 200, 9, 5});

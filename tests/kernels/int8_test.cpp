@@ -140,85 +140,230 @@ TEST_CASE("weights become integers with one unit for a lane, and weigh values in
 
 namespace {
 
-/// What sifting leaves, one pair after the other.
-struct Sifted {
-  std::vector<float> tile;  ///< [count][kLanes], the first lanes of each
-  std::vector<float> sum = std::vector<float>(kLanes, 0.25F);
-  std::vector<std::int32_t> found;
+/// Keys, queries and what bounds their errors, all at random.
+struct BoundCase {
+  BoundCase(const Int8Size& size, Random& random)
+      : dim(size.quads * kQuad),
+        keys((size.keys + kGroup) * dim + 64),
+        scale(size.keys),
+        offset(size.keys + kGroup, 0),
+        query(kLanes * dim),
+        lost(size.keys / kGroup + 1),
+        longest(lost.size()) {
+    for (std::size_t j = 0; j < size.keys; ++j) {
+      // Keys of a group share a scale.
+      scale[j] = j % kGroup != 0 ? scale[j - 1] : static_cast<float>(random.uniform() / 50);
+      for (std::size_t d = 0; d < dim; ++d) offset[j] -= 128 * (keys[j * dim + d] = any_int8(random));
+    }
+    for (std::size_t n = 0; n < kLanes * dim; ++n) query.get()[n] = static_cast<std::uint8_t>(any_int8(random) + 128);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      query_scale.at(0, i) = 0.015F;
+      norm.at(0, i) = static_cast<float>(random.uniform());
+      query_lost.at(0, i) = static_cast<float>(random.uniform() / 8);
+    }
+    for (std::size_t g = 0; g < lost.size(); ++g) {
+      lost[g] = static_cast<float>(random.uniform() / 8);
+      longest[g] = static_cast<float>(random.uniform());
+    }
+  }
+  [[nodiscard]] Int8Rows rows(const Int8Size& size) const {
+    return {.data = keys.data(), .quads = size.quads, .scale = scale.data(), .offset = offset.data()};
+  }
+  [[nodiscard]] Int8Queries queries() { return {query.get(), query_scale.get(), norm.get(), query_lost.get()}; }
+  [[nodiscard]] KeyErrors errors() const { return {lost.data(), longest.data()}; }
+  [[nodiscard]] std::int32_t sum(std::size_t j, std::size_t i) {
+    std::int32_t total = 0;
+    for (std::size_t d = 0; d < dim; ++d)
+      total += (query.get()[(d / kQuad * kLanes + i) * kQuad + d % kQuad] - 128) * keys[j * dim + d];
+    return total;
+  }
+  [[nodiscard]] float own(std::size_t group, std::size_t i) {
+    return std::fma(norm.at(0, i), lost[group], query_lost.at(0, i) * longest[group]);
+  }
+
+  std::size_t dim;
+  std::vector<std::int8_t> keys;
+  std::vector<float> scale;
+  std::vector<std::int32_t> offset;
+  Aligned<std::uint8_t> query;
+  std::vector<float> lost;
+  std::vector<float> longest;
+  Lanes<float> query_scale = Lanes<float>(1);
+  Lanes<float> norm = Lanes<float>(1);
+  Lanes<float> query_lost = Lanes<float>(1);
 };
 
-/// y = max(fma(x, step, shift), kSiftLeast), found where it is not below the limit, else summed as the bits of a float.
-void sift_pair(float x, float step, std::size_t j, std::size_t i, Lanes<float>& shift, Lanes<float>& limit, Sifted& sifted) {
-  float y = std::fma(x, step, shift.at(0, i));
-  if (y < kSiftLeast) y = kSiftLeast;
-  sifted.tile[j * kLanes + i] = y;
-  if (y < limit.at(0, i)) {
-    sifted.sum[i] += std::bit_cast<float>(static_cast<std::int32_t>(y));
-  } else {
-    sifted.found.push_back(static_cast<std::int32_t>(j * kLanes + i));
-  }
-}
+float from_bfloat16(std::uint16_t x) { return std::bit_cast<float>(std::uint32_t{x} << 16U); }
 
-void check_sifted(const Sifted& wanted, const Lanes<float>& tile, Lanes<float>& sum, const std::vector<std::int32_t>& found,
-                  std::size_t count, const Int8Size& size) {
-  REQUIRE(count == wanted.found.size());
-  CHECK(std::equal(wanted.found.begin(), wanted.found.end(), found.begin()));
-  for (std::size_t i = 0; i < size.lanes; ++i) CHECK(sum.at(0, i) == wanted.sum[i]);
-  for (std::size_t j = 0; j < size.keys; ++j)
-    CHECK(same_numbers(tile.get() + j * kLanes, wanted.tile.data() + j * kLanes, size.lanes));
+/// True when `bound` is the least bfloat16 that is not below x.
+bool is_next_above(float x, std::uint16_t bound) {
+  const float got = from_bfloat16(bound);
+  const float below = from_bfloat16(static_cast<std::uint16_t>(got > 0 ? bound - 1 : bound + 1));
+  return got >= x && (got == 0 || below < x);
 }
 
 }  // namespace
 
-TEST_CASE("sifting separates pairs as one at a time would, from scores and from integers") {
+TEST_CASE("peaks are bounds on the largest scores of groups, from integers and from a tile") {
   for (const Int8Size& size : kInt8Sizes) {
     CAPTURE(size.keys);
     CAPTURE(size.lanes);
     Random random(size.keys * 100 + size.lanes);
-    const std::size_t dim = size.quads * kQuad;
-    std::vector<std::int8_t> keys(size.keys * dim);
-    std::vector<float> scale(size.keys);
-    std::vector<std::int32_t> offset(size.keys, 0);
-    for (std::size_t j = 0; j < size.keys; ++j) {
-      scale[j] = j == 4 ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(random.uniform() / 50);
-      for (std::size_t d = 0; d < dim; ++d) offset[j] -= 128 * (keys[j * dim + d] = any_int8(random));
+    BoundCase c(size, random);
+    const std::size_t groups = (size.keys + kGroup - 1) / kGroup;
+    Lanes<float> scores(size.keys);
+    all_kernels().front()->score(c.rows(size), size.keys, c.query.get(), c.query_scale.get(), size.lanes, scores.get(), nullptr);
+    for (const Int8Kernels* kernels : all_kernels()) {
+      for (const bool is_tile : {false, true}) {
+        CAPTURE(is_tile);
+        std::vector<std::uint16_t> peaks(groups * kLanes, 0);
+        Lanes<float> top(1, -kInf<float>);
+        if (is_tile)
+          kernels->peaks_of(scores.get(), size.keys, c.errors(), c.queries(), size.lanes, peaks.data(), top.get());
+        else
+          kernels->peaks(c.rows(size), size.keys, c.errors(), c.queries(), size.lanes, peaks.data(), top.get());
+        for (std::size_t i = 0; i < size.lanes; ++i) {
+          float highest = -kInf<float>;
+          for (std::size_t g = 0; g < groups; ++g) {
+            float largest = -kInf<float>;
+            for (std::size_t j = g * kGroup; j < std::min((g + 1) * kGroup, size.keys); ++j) {
+              const float product = static_cast<float>(c.sum(j, i)) * c.scale[j];
+              largest = std::max(largest, is_tile ? product * 0.015F + c.own(g, i) : std::fma(product, 0.015F, c.own(g, i)));
+            }
+            CHECK(is_next_above(largest, peaks[g * kLanes + i]));
+            highest = std::max(highest, largest);
+          }
+          // A group in two pieces has the larger of their bounds.
+          CHECK(top.at(0, i) >= highest);
+          CHECK(top.at(0, i) <= highest + std::abs(highest) * 0x1p-7F);
+        }
+      }
     }
-    Aligned<std::uint8_t> query(kLanes * dim);
-    for (std::size_t n = 0; n < kLanes * dim; ++n) query.get()[n] = static_cast<std::uint8_t>(any_int8(random) + 128);
-    Lanes<float> query_scale(1, 0.015F);
+  }
+}
+
+TEST_CASE("a peak is NaN where a score is, wherever in the group") {
+  for (std::size_t bad = 0; bad < 2 * kGroup; ++bad) {
+    Lanes<float> tile(2 * kGroup, 1.0F);
+    tile.at(bad, 3) = std::numeric_limits<float>::quiet_NaN();
+    Lanes<float> zero(1, 0.0F);
+    const float none[2] = {0, 0};
+    for (const Int8Kernels* kernels : all_kernels()) {
+      std::vector<std::uint16_t> peaks(2 * kLanes);
+      Lanes<float> top(1, -kInf<float>);
+      kernels->peaks_of(tile.get(), 2 * kGroup, {none, none}, {nullptr, nullptr, zero.get(), zero.get()}, 5, peaks.data(),
+                        top.get());
+      for (std::size_t g = 0; g < 2; ++g) {
+        CHECK(std::isnan(from_bfloat16(peaks[g * kLanes + 3])) == (g == bad / kGroup));
+        CHECK(from_bfloat16(peaks[g * kLanes + 2]) == 1);
+      }
+      CHECK(top.at(0, 3) == 1);
+    }
+  }
+}
+
+TEST_CASE("sifting and summing bounds separates them as one at a time would") {
+  for (const Int8Size& size : kInt8Sizes) {
+    CAPTURE(size.keys);
+    CAPTURE(size.lanes);
+    Random random(size.keys * 10 + size.lanes);
     Lanes<float> shift(1);
     Lanes<float> limit(1);
+    Lanes<float> limits(kTails);
     for (std::size_t i = 0; i < kLanes; ++i) {
       shift.at(0, i) = static_cast<float>(random.normal() * 2) * kSiftStep + 127 * 0x1p23F;
-      limit.at(0, i) = static_cast<float>(random.normal() * 3 + 4) * kSiftStep + 127 * 0x1p23F;
+      limit.at(0, i) = static_cast<float>(random.normal() * 3) * kSiftStep + 127 * 0x1p23F;
+      for (std::size_t n = 0; n < kTails; ++n) limits.at(n, i) = static_cast<float>(random.normal() * 3);
     }
     limit.at(0, 0) = -kInf<float>;  // keeps all
-    const Int8Rows rows{.data = keys.data(), .quads = size.quads, .scale = scale.data(), .offset = offset.data()};
-    Lanes<float> scores(size.keys);
-    all_kernels().front()->score(rows, size.keys, query.get(), query_scale.get(), size.lanes, scores.get(), nullptr);
-    Sifted of_scores{.tile = std::vector<float>(size.keys * kLanes), .found = {}};
-    Sifted of_integers = of_scores;
-    for (std::size_t j = 0; j < size.keys; ++j)
-      for (std::size_t i = 0; i < size.lanes; ++i) {
-        std::int32_t sum = 0;
-        for (std::size_t d = 0; d < dim; ++d)
-          sum += (query.get()[(d / kQuad * kLanes + i) * kQuad + d % kQuad] - 128) * keys[j * dim + d];
-        sift_pair(scores.at(j, i), kSiftStep, j, i, shift, limit, of_scores);
-        sift_pair(static_cast<float>(sum) * scale[j], query_scale.at(0, i) * kSiftStep, j, i, shift, limit, of_integers);
-      }
+    std::vector<std::uint16_t> bounds(size.keys * kLanes);
+    for (std::uint16_t& bound : bounds)
+      bound = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(static_cast<float>(random.normal() * 4)) >> 16U);
+    bounds[0] = 0x7FC0;                                   // NaN is never left out
+    if (size.lanes > 1) bounds[size.lanes - 1] = 0xFF80;  // -infinity
     for (const Int8Kernels* kernels : all_kernels()) {
       std::vector<std::int32_t> found(size.keys * kLanes + 1);
-      Lanes<float> tile(scores);
       Lanes<float> sum(1, 0.25F);
-      Sieve sieve{.shift = shift.get(), .limit = limit.get(), .sum = sum.get(), .tile = tile.get(), .found = found.data()};
-      std::size_t count = kernels->sift(size.keys, size.lanes, sieve);
-      check_sifted(of_scores, tile, sum, found, count, size);
-      Lanes<float> fresh(size.keys);
-      Lanes<float> fresh_sum(1, 0.25F);
-      sieve.tile = fresh.get();
-      sieve.sum = fresh_sum.get();
-      count = kernels->score_sift(rows, size.keys, query.get(), query_scale.get(), size.lanes, sieve);
-      check_sifted(of_integers, fresh, fresh_sum, found, count, size);
+      Lanes<float> sums(kTails, 0.5F);
+      const Sieve sieve{.shift = shift.get(), .limit = limit.get(), .sum = sum.get(), .found = found.data()};
+      const std::size_t count = kernels->sift(bounds.data(), size.keys, size.lanes, sieve);
+      kernels->tails(bounds.data(), size.keys, size.lanes, kSiftStep, shift.get(), limits.get(), sums.get());
+      std::vector<std::int32_t> wanted;
+      Lanes<float> wanted_sum(1, 0.25F);
+      Lanes<float> wanted_sums(kTails, 0.5F);
+      for (std::size_t j = 0; j < size.keys; ++j)
+        for (std::size_t i = 0; i < size.lanes; ++i) {
+          const float bound = from_bfloat16(bounds[j * kLanes + i]);
+          float y = std::fma(bound, kSiftStep, shift.at(0, i));
+          if (y < kSiftLeast) y = kSiftLeast;
+          const float number = y < kSiftMost ? std::bit_cast<float>(static_cast<std::int32_t>(y)) : 0x1p127F;
+          if (y < limit.at(0, i))
+            wanted_sum.at(0, i) += number;
+          else
+            wanted.push_back(static_cast<std::int32_t>(j * kLanes + i));
+          for (std::size_t n = 0; n < kTails; ++n)
+            if (bound < limits.at(n, i)) wanted_sums.at(n, i) += number;
+        }
+      REQUIRE(count == wanted.size());
+      CHECK(std::equal(wanted.begin(), wanted.end(), found.begin()));
+      for (std::size_t i = 0; i < size.lanes; ++i) {
+        CHECK(sum.at(0, i) == wanted_sum.at(0, i));
+        for (std::size_t n = 0; n < kTails; ++n) CHECK(sums.at(n, i) == wanted_sums.at(n, i));
+      }
+      Lanes<float> counts(kTails, 0.0F);
+      Lanes<float> ones(1, 127 * 0x1p23F);
+      kernels->tails(bounds.data(), size.keys, size.lanes, 0, ones.get(), limits.get(), counts.get());
+      for (std::size_t i = 0; i < size.lanes; ++i) {
+        float number = 0;
+        for (std::size_t j = 0; j < size.keys; ++j)
+          number += from_bfloat16(bounds[j * kLanes + i]) < limits.at(1, i) ? 1.0F : 0.0F;
+        CHECK(counts.at(1, i) == number);
+      }
+    }
+  }
+}
+
+TEST_CASE("groups of keys taken apart have the scores of their keys, and are picked from as one at a time would") {
+  for (const Int8Size& size : kInt8Sizes) {
+    CAPTURE(size.keys);
+    CAPTURE(size.quads);
+    Random random(size.keys * 30 + size.quads);
+    BoundCase c(size, random);
+    const std::size_t lane = size.lanes - 1;
+    Aligned<std::uint8_t> row((c.dim + 63) / 64 * 64);
+    for (std::size_t n = 0; n < (c.dim + 63) / 64 * 64; ++n)
+      row.get()[n] = n < c.dim ? c.query.get()[(n / kQuad * kLanes + lane) * kQuad + n % kQuad] : std::uint8_t{0};
+    std::vector<std::uint32_t> first;
+    for (std::size_t j = 0; j < size.keys; j += kGroup) first.push_back(static_cast<std::uint32_t>(j));
+    std::vector<float> own(first.size());
+    for (float& x : own) x = static_cast<float>(random.uniform());
+    const PickLimits limits{.least = static_cast<float>(random.normal()), .shift = 127 * 0x1p23F};
+    for (const Int8Kernels* kernels : all_kernels()) {
+      Lanes<float> scores(first.size());
+      kernels->dots(c.rows(size), first.data(), first.size(), row.get(), 0.015F, scores.get());
+      std::vector<std::int32_t> wanted;
+      alignas(64) float wanted_sums[kGroupRoom] = {};
+      std::vector<float> bounds(first.size() * kGroupRoom);
+      for (std::size_t n = 0; n < first.size(); ++n)
+        for (std::size_t r = 0; r < kGroupRoom; ++r) {
+          const std::size_t j = first[n] + r;
+          const float score = scores.get()[n * kGroupRoom + r];
+          if (r >= kGroup) CHECK(score == -kInf<float>);
+          if (r < kGroup && j < size.keys) CHECK(score == static_cast<float>(c.sum(j, lane)) * (c.scale[first[n]] * 0.015F));
+          const float bound = bounds[n * kGroupRoom + r] = score + own[n];
+          const float y = std::max(std::fma(bound, kSiftStep, limits.shift), kSiftLeast);
+          if (bound < limits.least)
+            wanted_sums[r] += std::bit_cast<float>(static_cast<std::int32_t>(std::min(y, kSiftMost)));
+          else
+            wanted.push_back(static_cast<std::int32_t>(n * kGroupRoom + r));
+        }
+      std::vector<std::int32_t> found(bounds.size() + 1);
+      alignas(64) float sums[kGroupRoom] = {};
+      const std::size_t count = kernels->pick(scores.get(), own.data(), first.size(), limits, found.data(), sums);
+      REQUIRE(count == wanted.size());
+      CHECK(std::equal(wanted.begin(), wanted.end(), found.begin()));
+      CHECK(std::equal(bounds.begin(), bounds.end(), scores.get()));
+      CHECK(std::equal(std::begin(sums), std::end(sums), std::begin(wanted_sums)));
     }
   }
 }
