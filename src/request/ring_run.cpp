@@ -115,7 +115,8 @@ class RingRun {
   std::unique_ptr<RowRelay<T>> relay_;             ///< on the others
   std::unique_ptr<WatchPart<T>> part_;             ///< on the others
   std::unique_ptr<analysis::NanWatch<T>> nan_;
-  std::vector<engine::Observer<T>*> gathering_;  ///< observers that learn of the rows of all ranks
+  std::vector<engine::Observer<T>*> gathering_;  ///< observers of this rank's walk
+  std::vector<engine::Observer<T>*> learning_;   ///< on rank 0: those that learn of the rows of the other ranks
   /// Those that learn of lines: the same ones on all ranks.
   std::vector<analysis::SharedObserver<T>*> gathering_lines_;
 };
@@ -125,11 +126,10 @@ template <class T>
 void RingRun<T>::watch() {
   const RunInputs& inputs = *record_.inputs;
   if (!ranks_.leads()) {
-    relay_ = std::make_unique<RowRelay<T>>(needs_of(record_.request.watch));
-    part_ = std::make_unique<WatchPart<T>>(record_.request.watch, plan_, inputs.ids);
+    relay_ = std::make_unique<RowRelay<T>>(table_needs(record_.request.watch));
+    part_ = std::make_unique<WatchPart<T>>(record_.request.watch, plan_, operands_.value, inputs.ids, *relay_);
     gathering_lines_ = part_->shared();
-    gathering_.assign(gathering_lines_.begin(), gathering_lines_.end());
-    gathering_.push_back(relay_.get());
+    gathering_ = part_->observers();
     return;
   }
   text_ = {
@@ -137,8 +137,10 @@ void RingRun<T>::watch() {
   watched_ = std::make_unique<WatchOutputs<T>>(record_.request.watch, plan_, operands_.value, text_, files_);
   empty_ = std::make_unique<analysis::EmptyRows<T>>(plan_);
   gathering_ = watched_->observers();
-  gathering_lines_ = watched_->shared();
   gathering_.push_back(empty_.get());
+  learning_ = watched_->learners();
+  learning_.push_back(empty_.get());
+  gathering_lines_ = watched_->shared();
 }
 
 template <class T>
@@ -211,7 +213,7 @@ void RingRun<T>::finish() {
     if (shared_.take(delivery.bytes)) continue;
     const char kind = delivery.bytes.empty() ? ' ' : delivery.bytes.front();
     if (kind == kRows)
-      replay<T>(std::string_view(delivery.bytes).substr(1), gathering_);
+      replay<T>(std::string_view(delivery.bytes).substr(1), learning_);
     else if (kind == kLines)
       take_lines(std::string_view(delivery.bytes).substr(1));
     else
@@ -243,7 +245,6 @@ void check_for_ranks(const RunRequest& r) {
   refuse(r.attention.combine == Combine::rows, "--combine rows");
   refuse(!r.present_key.empty() || !r.present_value.empty(), "a cache for the next call (--present-key, --present-value)");
   refuse(!r.weights.empty() && r.weights_form == WeightsForm::rows, "--weights-form long");
-  refuse(r.watch.by_value_norm, "--by-value-norm");
   for (const std::string* file : {&r.input, &r.query, &r.key, &r.value, &r.past_key, &r.past_value, &r.mask, &r.bias,
                                   &r.query_offset, &r.key_lengths, &r.segments, &r.key_segments, &r.ids, &r.key_ids})
     refuse(*file == "-", "standard input");

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -41,6 +43,17 @@ std::vector<analysis::SharedObserver<T>*> WatchObservers<T>::shared() const {
   return all;
 }
 
+namespace {
+
+template <class T>
+std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm(const engine::Plan& plan, const engine::RowSource<T>& values,
+                                                        std::vector<engine::Observer<T>*> inner) {
+  return std::make_unique<analysis::ByValueNorm<T>>(plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims),
+                                                    std::move(inner));
+}
+
+}  // namespace
+
 template <class T>
 WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
                               const WatchText& text, Outputs& files)
@@ -48,9 +61,7 @@ WatchOutputs<T>::WatchOutputs(const WatchSettings& settings, const engine::Plan&
   check_watch(settings);
   if (!settings.stats.empty()) add_stats(text, files);
   if (!settings.topk.empty()) add_topk(text, files);
-  if (settings.by_value_norm)
-    by_value_norm_ = std::make_unique<analysis::ByValueNorm<T>>(
-        plan, std::make_shared<const analysis::ValueNorms<T>>(values, plan.dims), made_.list());
+  if (settings.by_value_norm) by_value_norm_ = by_value_norm(plan, values, made_.list());
   if (!settings.plot.file.empty())
     plot_ = std::make_unique<PlotOutput<T>>(
         settings.plot, plan,
@@ -96,8 +107,15 @@ void WatchOutputs<T>::add_topk(const WatchText& text, Outputs& files) {
 
 template <class T>
 std::vector<engine::Observer<T>*> WatchOutputs<T>::observers() const {
+  if (by_value_norm_ == nullptr) return learners();
+  std::vector<engine::Observer<T>*> all{by_value_norm_.get()};
+  if (plot_ != nullptr) all.push_back(plot_->observer());
+  return all;
+}
+
+template <class T>
+std::vector<engine::Observer<T>*> WatchOutputs<T>::learners() const {
   std::vector<engine::Observer<T>*> all = made_.list();
-  if (by_value_norm_ != nullptr) all = {by_value_norm_.get()};
   if (plot_ != nullptr) all.push_back(plot_->observer());
   return all;
 }
@@ -110,10 +128,27 @@ std::vector<analysis::SharedObserver<T>*> WatchOutputs<T>::shared() const {
 }
 
 template <class T>
-WatchPart<T>::WatchPart(const WatchSettings& settings, const engine::Plan& plan, const std::vector<std::string>& ids)
-    : made_(settings, plan, WatchObservers<T>::Which::shared) {
+WatchPart<T>::WatchPart(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
+                        const std::vector<std::string>& ids, engine::Observer<T>& rows)
+    : made_(settings, plan, WatchObservers<T>::Which::shared), rows_(rows) {
+  if (settings.by_value_norm) {
+    std::vector<engine::Observer<T>*> inner = made_.list();
+    inner.push_back(&rows_);
+    by_value_norm_ = by_value_norm(plan, values, std::move(inner));
+  }
   if (!settings.plot.file.empty())
     cells_ = std::make_unique<analysis::PooledWeights<T>>(plan, settings.plot.pool, view_of(settings.plot, plan, ids).grid);
+}
+
+template <class T>
+std::vector<engine::Observer<T>*> WatchPart<T>::observers() const {
+  std::vector<engine::Observer<T>*> all{&rows_};
+  if (by_value_norm_ != nullptr)
+    all = {by_value_norm_.get()};
+  else
+    std::ranges::copy(made_.list(), std::back_inserter(all));
+  if (cells_ != nullptr) all.push_back(cells_.get());
+  return all;
 }
 
 template <class T>

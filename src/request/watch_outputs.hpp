@@ -38,6 +38,9 @@ class WatchOutputs {
                Outputs& files);
 
   [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
+  /// Those that are told of the rows that other processes have seen, which are made of norms already where the settings want
+  /// that.
+  [[nodiscard]] std::vector<engine::Observer<T>*> learners() const;
   /// Those that can be told what other processes have seen.
   [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
   /// After the walk: draws, refuses negative weights where an entropy was asked for, and says what could not be had.
@@ -61,12 +64,18 @@ class WatchOutputs {
 template <class T>
 class WatchPart {
  public:
-  WatchPart(const WatchSettings& settings, const engine::Plan& plan, const std::vector<std::string>& ids);
+  /// `rows` is told of rows as the tables want them, and must outlive this, as must `plan`. `values` are read only where the
+  /// settings weigh by their norms.
+  WatchPart(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
+            const std::vector<std::string>& ids, engine::Observer<T>& rows);
+  [[nodiscard]] std::vector<engine::Observer<T>*> observers() const;
   /// In the order of WatchOutputs::shared().
   [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
 
  private:
   WatchObservers<T> made_;
+  engine::Observer<T>& rows_;
+  std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of the above, or null
   std::unique_ptr<analysis::PooledWeights<T>> cells_;
 };
 

@@ -13,22 +13,6 @@ namespace attn::request {
 
 namespace {
 
-/// What the tables ask for, of weights or of norms.
-engine::Needs table_needs(const WatchSettings& s) {
-  engine::Needs needs;
-  if (!s.stats.empty()) {
-    needs.facts = s.summary || s.per != StatsPer::column;
-    needs.columns = s.summary || s.per == StatsPer::column;
-    needs.weights = !s.summary && s.per == StatsPer::pattern;
-  }
-  if (s.topk.empty()) return needs;
-  if (s.by == TopBy::column)
-    needs.columns = true;
-  else
-    needs |= s.selection().needs();
-  return needs;
-}
-
 /// Text has no shape and type; these are those of the numbers it is made from.
 OutputPlan planned_stats(const WatchSettings& s, const engine::Dims& d) {
   const std::size_t length = s.summary ? d.q_len + d.kv_len : s.per == StatsPer::column ? d.kv_len : d.q_len;
@@ -73,6 +57,21 @@ void check_watch(const WatchSettings& s) {
 WatchSettings bounded_by(WatchSettings settings, const std::optional<ByteSize>& max_memory) {
   if (max_memory) settings.most_pairs = std::numeric_limits<std::size_t>::max();
   return settings;
+}
+
+engine::Needs table_needs(const WatchSettings& s) {
+  engine::Needs needs;
+  if (!s.stats.empty()) {
+    needs.facts = s.summary || s.per != StatsPer::column;
+    needs.columns = s.summary || s.per == StatsPer::column;
+    needs.weights = !s.summary && s.per == StatsPer::pattern;
+  }
+  if (s.topk.empty()) return needs;
+  if (s.by == TopBy::column)
+    needs.columns = true;
+  else
+    needs |= s.selection().needs();
+  return needs;
 }
 
 engine::Needs needs_of(const WatchSettings& s) {

@@ -18,6 +18,9 @@ void check_watch(const WatchSettings& settings);
 /// The settings where --max-memory, if it is given, is the bound of tables in the place of most_pairs.
 [[nodiscard]] WatchSettings bounded_by(WatchSettings settings, const std::optional<ByteSize>& max_memory);
 
+/// What the tables ask for, of weights or of norms.
+[[nodiscard]] engine::Needs table_needs(const WatchSettings& settings);
+
 /// What the settings ask of an engine.
 [[nodiscard]] engine::Needs needs_of(const WatchSettings& settings);
 

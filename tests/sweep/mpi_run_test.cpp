@@ -60,14 +60,14 @@ Words on(std::size_t ranks, const Words& arguments, const char* patience = "0") 
   return all;
 }
 
-void check_same(const Words& arguments, const Words& outputs) {
+void check_same(const Words& arguments, const Words& outputs, const std::vector<std::size_t>& counts = {1, 2, 3, 4}) {
   Words words = arguments;
   words.insert(words.end(), {"--threads", "1"});
   INFO(fmt::format("{}", fmt::join(arguments, " ")));
   REQUIRE(Running(on(0, words)).wait() == 0);
   std::map<std::string, std::string> alone;
   for (const std::string& name : outputs) alone[name] = read_file(name);
-  for (const std::size_t ranks : {1U, 2U, 3U, 4U}) {
+  for (const std::size_t ranks : counts) {
     INFO(ranks, " ranks");
     for (const std::string& name : outputs) std::filesystem::remove(name);
     REQUIRE(Running(on(ranks, words)).wait() == 0);
@@ -109,6 +109,40 @@ TEST_CASE("one to four processes leave the bytes of one without MPI") {
   check_same(with({"--window", "900:100", "--query-offset", "end", "--stats-out", "c.csv", "--stats-per", "column", "--plot-out",
                    "p.svg", "--plot-size", "120"}),
              {"y.npy", "c.csv", "p.svg"});
+}
+
+TEST_CASE("norms of weighed values are shared as weights are") {
+  const MpiPlace place;
+  MpiPlace::write("q.npy", {1, 4, 201, 40});
+  MpiPlace::write("k.npy", {1, 2, 2001, 40});
+  MpiPlace::write("v.npy", {1, 2, 2001, 23});
+  for (const char* per : {"row", "column", "pattern"}) {
+    check_same({"-q",
+                "q.npy",
+                "-k",
+                "k.npy",
+                "-v",
+                "v.npy",
+                "-o",
+                "none",
+                "--causal",
+                "--query-offset",
+                "end",
+                "--by-value-norm",
+                "--stats-out",
+                "s.csv",
+                "--stats-per",
+                per,
+                "--topk-out",
+                "t.csv",
+                "--topk-number",
+                "3",
+                "--plot-out",
+                "p.svg",
+                "--plot-size",
+                "100"},
+               {"s.csv", "t.csv", "p.svg"}, {2, 3});
+  }
 }
 
 TEST_CASE("what is wrong is said once, whoever finds it, with the status of one process") {
