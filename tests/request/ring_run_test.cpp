@@ -215,6 +215,5 @@ TEST_CASE("what cannot be shared is refused by its name") {
   CHECK(refused({"--engine", "reference"}));
   CHECK(refused({"--combine", "rows"}));
   CHECK(refused({"--present-key", "p.npy"}));
-  CHECK(refused({"--stats-out", "s.csv", "--by-value-norm"}));
   CHECK(refused({"--mask", "-"}));
 }
