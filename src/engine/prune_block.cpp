@@ -130,7 +130,7 @@ void PruneBlock::order_tiles() {
     job_.kernels.score_product(job_.bounds.centres(place_.batch, kv_head()) + t * dim, dim, std::min(kKeys, end - t), dim,
                                scratch_.query_lanes.get(), place_.lanes(), scratch_.centres.get() + t * kLanes, nullptr, {});
   const PruneLanes& side = scratch_.side;
-  alignas(64) float norm[kLanes];
+  alignas(64) float norm[kLanes] = {};
   for (std::size_t i = 0; i < kLanes; ++i) norm[i] = side.norm[i] + side.lost[i];
   std::vector<float> highest(job_.bounds.tiles());
   for (std::size_t t = first_tile_; t < end; ++t) {
