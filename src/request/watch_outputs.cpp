@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -131,22 +130,22 @@ template <class T>
 WatchPart<T>::WatchPart(const WatchSettings& settings, const engine::Plan& plan, const engine::RowSource<T>& values,
                         const std::vector<std::string>& ids, engine::Observer<T>& rows)
     : made_(settings, plan, WatchObservers<T>::Which::shared), rows_(rows) {
-  if (settings.by_value_norm) {
-    std::vector<engine::Observer<T>*> inner = made_.list();
-    inner.push_back(&rows_);
-    by_value_norm_ = by_value_norm(plan, values, std::move(inner));
-  }
+  if (settings.by_value_norm) by_value_norm_ = by_value_norm(plan, values, inner());
   if (!settings.plot.file.empty())
     cells_ = std::make_unique<analysis::PooledWeights<T>>(plan, settings.plot.pool, view_of(settings.plot, plan, ids).grid);
 }
 
 template <class T>
+std::vector<engine::Observer<T>*> WatchPart<T>::inner() const {
+  std::vector<engine::Observer<T>*> all = made_.list();
+  all.push_back(&rows_);
+  return all;
+}
+
+template <class T>
 std::vector<engine::Observer<T>*> WatchPart<T>::observers() const {
-  std::vector<engine::Observer<T>*> all{&rows_};
-  if (by_value_norm_ != nullptr)
-    all = {by_value_norm_.get()};
-  else
-    std::ranges::copy(made_.list(), std::back_inserter(all));
+  std::vector<engine::Observer<T>*> all = inner();
+  if (by_value_norm_ != nullptr) all = {by_value_norm_.get()};
   if (cells_ != nullptr) all.push_back(cells_.get());
   return all;
 }

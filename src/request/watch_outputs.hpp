@@ -73,6 +73,9 @@ class WatchPart {
   [[nodiscard]] std::vector<analysis::SharedObserver<T>*> shared() const;
 
  private:
+  /// What learns of weights, or of norms in their place.
+  [[nodiscard]] std::vector<engine::Observer<T>*> inner() const;
+
   WatchObservers<T> made_;
   engine::Observer<T>& rows_;
   std::unique_ptr<analysis::ByValueNorm<T>> by_value_norm_;  ///< between the walk and all of the above, or null
