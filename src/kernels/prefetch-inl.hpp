@@ -43,14 +43,13 @@ class Lines {
   /// Asks for about kBytes more, as far as any are left.
   template <size_t kBytes>
   HWY_INLINE void ask() {
-    if constexpr (kBytes % kStep == 0) {
-      steps<kBytes / kStep>();
-    } else {
+    constexpr size_t kSteps = HWY_MAX(kBytes / kStep, size_t{1});
+    if constexpr (kBytes % kStep != 0) {
       owed_ += kBytes;
       if (owed_ < kStep) return;
-      steps<HWY_MAX(kBytes / kStep, size_t{1})>();
-      owed_ -= HWY_MAX(kBytes / kStep, size_t{1}) * kStep;
+      owed_ -= kSteps * kStep;
     }
+    steps<kSteps>();
   }
 
   /// Asks for what is left of the part that belongs to the first `row` of `rows` rows of the product at hand.
@@ -99,7 +98,7 @@ class Lines {
   size_t apart_ = 0;         ///< from one place to the next
   size_t runs_ = 0;          ///< of memory without a gap, in each place
   size_t left_ = 0;          ///< of them
-  size_t owed_ = 0;
+  size_t owed_ = 0;          ///< bytes that make no whole step yet
 };
 
 /// What the next product needs. It goes to the second cache: the first holds what is being worked on.
