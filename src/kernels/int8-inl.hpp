@@ -60,16 +60,20 @@ struct Plain {
 #else
 struct Plain {
   struct Operand {
+    // Vectors of NEON have constructors, and g++ would compile an implicit one of this without the target's instructions.
+    HWY_INLINE Operand() {}
+    HWY_INLINE Operand(Ints a, Ints b, Ints c, Ints d) : byte{a, b, c, d} {}
+
     Ints byte[kQuad];
   };
   static HWY_INLINE Operand left(Ints x) {
     const Ints mask = hn::Set(kInts, 255);
-    return {{hn::And(x, mask), hn::And(hn::ShiftRight<8>(x), mask), hn::And(hn::ShiftRight<16>(x), mask),
-             hn::And(hn::ShiftRight<24>(x), mask)}};
+    return {hn::And(x, mask), hn::And(hn::ShiftRight<8>(x), mask), hn::And(hn::ShiftRight<16>(x), mask),
+            hn::And(hn::ShiftRight<24>(x), mask)};
   }
   static HWY_INLINE Operand right(Ints x) {
-    return {{hn::ShiftRight<24>(hn::ShiftLeft<24>(x)), hn::ShiftRight<24>(hn::ShiftLeft<16>(x)),
-             hn::ShiftRight<24>(hn::ShiftLeft<8>(x)), hn::ShiftRight<24>(x)}};
+    return {hn::ShiftRight<24>(hn::ShiftLeft<24>(x)), hn::ShiftRight<24>(hn::ShiftLeft<16>(x)),
+            hn::ShiftRight<24>(hn::ShiftLeft<8>(x)), hn::ShiftRight<24>(x)};
   }
   static HWY_INLINE Ints add(Ints sum, const Operand& a, const Operand& b) {
     ATTN_UNROLL
