@@ -65,6 +65,28 @@ Table<RunRequest> rows_without_outputs() {
   return table;
 }
 
+Table<ClaimRequest> claim_table(const ClaimHelp& help) {
+  using R = ClaimRequest;
+  Table<R> rows;
+  rows.push_back(row<R>({.name = "claim", .metavar = "F", .group = help.group, .help = help.claim},
+                        [](auto& s) -> auto& { return s.claim; }));
+  rows.push_back(row<R>({.name = "claim-weights", .metavar = "F", .group = help.group, .help = help.weights},
+                        [](auto& s) -> auto& { return s.claim_weights; }));
+  if (!help.lse.empty())
+    rows.push_back(row<R>({.name = "claim-lse", .metavar = "F", .group = help.group, .help = help.lse},
+                          [](auto& s) -> auto& { return s.claim_lse; }));
+  rows.push_back(row<R>({.name = "budget",
+                         .metavar = "f32|tf32|f16|bf16|f64|ABS",
+                         .group = help.group,
+                         .help = help.budget,
+                         .details = help.budget_details},
+                        [](auto& s) -> auto& { return s.budget; }));
+  rows.push_back(row<R>({.name = "to", .metavar = "FORMAT", .group = help.group, .help = "for people or for programs"},
+                        [](auto& s) -> auto& { return s.to; }));
+  append_run_rows(rows);
+  return rows;
+}
+
 std::vector<Claim> read_claims(const ClaimRequest& r, const RunInputs& inputs, const engine::Plan& plan, Reporter& reporter) {
   std::vector<Claim> claims;
   for (const OutputPlan& expected : expected_outputs(r, inputs, plan)) {

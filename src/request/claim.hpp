@@ -41,6 +41,19 @@ void append_run_rows(Table<R>& table) {
   append(table, rows_without_outputs(), [](auto& s) -> auto& { return s; });
 }
 
+/// What the help of a command says of the options about claims.
+struct ClaimHelp {
+  std::string group;
+  std::string claim;
+  std::string weights;
+  std::string lse;  ///< empty: the command has no --claim-lse
+  std::string budget;
+  std::string budget_details;
+};
+
+/// All options of such a command.
+[[nodiscard]] Table<ClaimRequest> claim_table(const ClaimHelp& help);
+
 /// One claim as it was read.
 struct Claim {
   std::string what;  ///< "output", "weights", "lse"

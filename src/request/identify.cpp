@@ -76,30 +76,14 @@ std::shared_ptr<const analysis::OutputProjection> output_projection(const Projec
 }  // namespace
 
 const Table<ClaimRequest>& identify_table() {
-  static const Table<ClaimRequest> table = [] {
-    const std::string group = "Identifying";
-    using R = ClaimRequest;
-    Table<R> rows{
-        row<R>({.name = "claim",
-                .metavar = "F",
-                .group = group,
-                .help = "the output whose making is looked for, shaped as attn run writes it"},
-               [](auto& s) -> auto& { return s.claim; }),
-        row<R>({.name = "claim-weights", .metavar = "F", .group = group, .help = "its weights, which must fit too"},
-               [](auto& s) -> auto& { return s.claim_weights; }),
-        row<R>({.name = "budget",
-                .metavar = "f32|tf32|f16|bf16|f64|ABS",
-                .group = group,
-                .help = "the precision of the claim, or the largest difference that is near enough",
-                .details = "By default the precision of the claim's numbers: bf16 or f16 where all of them fit it, else that of "
-                           "the file, f32 for text."},
-               [](auto& s) -> auto& { return s.budget; }),
-        row<R>({.name = "to", .metavar = "FORMAT", .group = group, .help = "for people or for programs"},
-               [](auto& s) -> auto& { return s.to; }),
-    };
-    append_run_rows(rows);
-    return rows;
-  }();
+  static const Table<ClaimRequest> table = claim_table(
+      {.group = "Identifying",
+       .claim = "the output whose making is looked for, shaped as attn run writes it",
+       .weights = "its weights, which must fit too",
+       .lse = "",
+       .budget = "the precision of the claim, or the largest difference that is near enough",
+       .budget_details = "By default the precision of the claim's numbers: bf16 or f16 where all of them fit it, else that of "
+                         "the file, f32 for text."});
   return table;
 }
 

@@ -152,30 +152,14 @@ void require_claim(const ClaimRequest& request) {
 }  // namespace
 
 const Table<ClaimRequest>& verify_table() {
-  static const Table<ClaimRequest> table = [] {
-    const std::string group = "Judging";
-    using R = ClaimRequest;
-    Table<R> rows{
-        row<R>(
-            {.name = "claim", .metavar = "F", .group = group, .help = "the output that is judged, shaped as attn run writes it"},
-            [](auto& s) -> auto& { return s.claim; }),
-        row<R>({.name = "claim-weights", .metavar = "F", .group = group, .help = "claimed weights, judged pair by pair"},
-               [](auto& s) -> auto& { return s.claim_weights; }),
-        row<R>({.name = "claim-lse", .metavar = "F", .group = group, .help = "claimed log-sum-exp of each row"},
-               [](auto& s) -> auto& { return s.claim_lse; }),
-        row<R>({.name = "budget",
-                .metavar = "f32|tf32|f16|bf16|f64|ABS",
-                .group = group,
-                .help = "the precision that the claim may have been computed in, or an absolute error",
-                .details = "The bound of each element follows from the data and the precision's unit roundoff. By default it is "
-                           "the precision of the claim's file, f32 for text."},
-               [](auto& s) -> auto& { return s.budget; }),
-        row<R>({.name = "to", .metavar = "FORMAT", .group = group, .help = "for people or for programs"},
-               [](auto& s) -> auto& { return s.to; }),
-    };
-    append_run_rows(rows);
-    return rows;
-  }();
+  static const Table<ClaimRequest> table = claim_table(
+      {.group = "Judging",
+       .claim = "the output that is judged, shaped as attn run writes it",
+       .weights = "claimed weights, judged pair by pair",
+       .lse = "claimed log-sum-exp of each row",
+       .budget = "the precision that the claim may have been computed in, or an absolute error",
+       .budget_details = "The bound of each element follows from the data and the precision's unit roundoff. By default it is "
+                         "the precision of the claim's file, f32 for text."});
   return table;
 }
 
