@@ -60,8 +60,7 @@ void PatternWatch<T>::rows(const RowBlock<T>& block) {
   for (std::size_t i = 0; i < block.queries; ++i) {
     RowPattern& row = rows_[row_of(block.batch, block.head, block.query + i)];
     const RowFacts& facts = block.facts[i];
-    // Of a row with a NaN the mass is NaN, too.
-    row.is_negative = std::isnan(facts.entropy) && !std::isnan(facts.mass);
+    row.is_negative = facts.has_negative();
     if (shares_) {
       row.entropy = facts.entropy;
       row.whole = facts.mass;

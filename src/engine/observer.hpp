@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +33,9 @@ struct RowFacts {
   std::size_t argmax = 0;  ///< its key; of equal logits that with the lowest number
   double distance = 0;     ///< sum_j w_j |p - j|, p the query's position
   double mass = 0;         ///< sum_j w_j
+
+  /// Some weight is below 0: the row has a sum, which with a NaN it would not have, but no entropy.
+  [[nodiscard]] bool has_negative() const noexcept { return std::isnan(entropy) && !std::isnan(mass); }
 };
 
 /// One of a query's strongest keys.

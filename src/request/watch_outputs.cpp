@@ -173,9 +173,7 @@ template <class T>
 void WatchOutputs<T>::finish(Reporter& reporter) const {
   if (made_.rows != nullptr) {
     const auto& facts = made_.rows->facts();
-    // Of a row with a NaN the mass is NaN, too.
-    const auto found =
-        std::ranges::find_if(facts, [](const engine::RowFacts& f) { return std::isnan(f.entropy) && !std::isnan(f.mass); });
+    const auto found = std::ranges::find_if(facts, &engine::RowFacts::has_negative);
     if (found != facts.end()) refuse_negative(plan_.dims, static_cast<std::size_t>(found - facts.begin()));
   }
   if (made_.patterns != nullptr)
