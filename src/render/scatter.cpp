@@ -4,7 +4,9 @@
 #include "render/layout.hpp"
 #include "render/scale.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace attn::render {
 
@@ -45,6 +47,84 @@ void draw_axes(const Scale& x, const Scale& y, Canvas& canvas) {
               {.size = kSmallText, .colour = kFaint, .across = Side::middle, .along = Side::begin, .upright = true});
 }
 
+constexpr double kNameHeight = 1.2 * kSmallText;  ///< height of a line of text
+
+/// Where names of marks may stand: on the plane, right of it, and as far above and below as the name of a mark at its edge needs.
+constexpr Box kNames{kPlane.x, kPlane.y - kMark, kScatterWidth - kPlane.x - kNameGap, kPlane.height + 2 * kMark};
+
+Box mark_box(Point mark) { return {mark.x - kMark / 2, mark.y - kMark / 2, kMark, kMark}; }
+
+bool boxes_meet(const Box& a, const Box& b) {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+/// A text of `width` that stands away from a point: wholly on one side where `across` or `along` is -1 or 1, around it where it
+/// is 0.
+Box beside(Point at, double width, double across, double along, double away) {
+  const auto start = [away](double middle, double length, double direction) {
+    return middle - length / 2 + direction * (length / 2 + away);
+  };
+  return {start(at.x, width, across), start(at.y, kNameHeight, along), width, kNameHeight};
+}
+
+/// Finds room for names one by one, none over another or over a mark: beside its mark where that is free, else further away.
+class NamePlaces {
+ public:
+  void take(const Box& box) { taken_.push_back(box); }
+  /// Names stand over it only where they would else be further from their marks.
+  void avoid(const Box& box) { avoided_ = box; }
+
+  [[nodiscard]] bool is_free(const Box& box) const {
+    const bool inside = box.x >= kNames.x && box.y >= kNames.y && box.x + box.width <= kNames.x + kNames.width &&
+                        box.y + box.height <= kNames.y + kNames.height;
+    return inside && std::ranges::none_of(taken_, [&](const Box& other) { return boxes_meet(box, other); });
+  }
+
+  /// Room for a name of `width` for the mark at a point, which is taken then. Without any the name has to be left out.
+  std::optional<Box> find(Point mark, double width) {
+    struct Direction {
+      double across;
+      double along;
+    };
+    static constexpr Direction directions[] = {{1, 0},    {-1, 0},    {0, -1},   {0, 1},   {1, -1},    {1, 1},
+                                               {-1, -1},  {-1, 1},    {1, -0.5}, {1, 0.5}, {-1, -0.5}, {-1, 0.5},
+                                               {0.5, -1}, {-0.5, -1}, {0.5, 1},  {-0.5, 1}};
+    for (double away = kMark; away < kScatterWidth; away += kNameHeight / 2)
+      for (const bool may_cross : {false, true})
+        for (const auto& [across, along] : directions) {
+          const Box box = beside(mark, width, across, along, away);
+          if (!is_free(box) || (!may_cross && boxes_meet(box, avoided_))) continue;
+          take(box);
+          return box;
+        }
+    return std::nullopt;
+  }
+
+ private:
+  std::vector<Box> taken_;
+  Box avoided_;
+};
+
+/// A line from a mark to the next point of a name that stands too far away to be seen as its own.
+void draw_leader(Point mark, const Box& name, Canvas& canvas) {
+  const Point end{std::clamp(mark.x, name.x, name.x + name.width), std::clamp(mark.y, name.y, name.y + name.height)};
+  if (std::hypot(end.x - mark.x, end.y - mark.y) > 2 * kMark) canvas.line(mark, end, 0.75, kFaint, 0.6);
+}
+
+/// Draws the line at `x` and its name, from below upwards: at its foot, or as far up as marks stand in the way.
+void draw_limit(double x, const std::string& name, NamePlaces& places, Canvas& canvas) {
+  const Box line{x, kPlane.y, 2, kPlane.height};
+  canvas.fill(line, kFaint);
+  places.avoid(line);
+  const double length = canvas.text_width(name, kSmallText);
+  const double lowest = kPlane.y + kPlane.height - kNameGap - length;
+  Box box{x + kMark, lowest, kNameHeight, length};
+  while (!places.is_free(box) && box.y > kPlane.y) box.y -= kNameHeight / 2;
+  if (box.y <= kPlane.y) box.y = lowest;  // marks all the way: over them
+  places.take(box);
+  canvas.text({box.x, box.y + length}, name, {.size = kSmallText, .colour = kFaint, .along = Side::begin, .upright = true});
+}
+
 }  // namespace
 
 void draw_on(const Scatter& scatter, Canvas& canvas) {
@@ -66,20 +146,23 @@ void draw_on(const Scatter& scatter, Canvas& canvas) {
   canvas.text({kMargin, kMargin + 18}, scatter.remark,
               {.size = kSmallText, .colour = kFaint, .along = Side::begin, .room = room});
   draw_axes(x, y, canvas);
-  if (has_line) {
-    const double at = kPlane.x + x.place(scatter.line) * kPlane.width;
-    canvas.fill({at, kPlane.y, 2, kPlane.height}, kFaint);
-    canvas.text({at + kMark, kPlane.y + kPlane.height - kNameGap}, scatter.line_name,
-                {.size = kSmallText, .colour = kFaint, .along = Side::begin, .upright = true});
-  }
-  for (std::size_t n = 0; n < marks.size(); ++n) {
+  NamePlaces places;
+  std::vector<Point> points;
+  for (const Mark& mark : marks) {
     // A mark at 0 has no logarithm, and stands at the edge.
-    const double px = kPlane.x + (marks[n].x > 0 ? x.place(marks[n].x) : 0) * kPlane.width;
-    const double py = kPlane.y + (1 - (marks[n].y > 0 ? y.place(marks[n].y) : 0)) * kPlane.height;
-    const Colour colour = viridis(0.85 * static_cast<double>(n) / static_cast<double>(marks.size()));
-    canvas.fill({px - kMark / 2, py - kMark / 2, kMark, kMark}, colour);
-    canvas.text({px + kMark, py - kMark}, marks[n].name, {.size = kSmallText, .colour = kInk});
+    points.push_back({kPlane.x + (mark.x > 0 ? x.place(mark.x) : 0) * kPlane.width,
+                      kPlane.y + (1 - (mark.y > 0 ? y.place(mark.y) : 0)) * kPlane.height});
+    places.take(mark_box(points.back()));
   }
+  if (has_line) draw_limit(kPlane.x + x.place(scatter.line) * kPlane.width, scatter.line_name, places, canvas);
+  for (std::size_t n = 0; n < marks.size(); ++n) {
+    const std::optional<Box> name = places.find(points[n], canvas.text_width(marks[n].name, kSmallText));
+    if (!name) continue;
+    draw_leader(points[n], *name, canvas);
+    canvas.text({name->x, name->y + kNameHeight / 2}, marks[n].name, {.size = kSmallText, .colour = kInk});
+  }
+  for (std::size_t n = 0; n < marks.size(); ++n)
+    canvas.fill(mark_box(points[n]), viridis(0.85 * static_cast<double>(n) / static_cast<double>(marks.size())));
 }
 
 std::string draw(const Scatter& scatter, FileKind kind) {

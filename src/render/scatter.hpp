@@ -14,7 +14,9 @@ struct Mark {
   std::string name;
 };
 
-/// Marks of which a coordinate is no number, or infinite, are left out; those at 0 or below stand at the edge.
+/// Marks of which a coordinate is no number, or infinite, are left out; those at 0 or below stand at the edge. Names stand beside
+/// their marks, right of them where there is room, and never over one another: those further away have a line to their mark.
+/// Where hundreds of marks leave no room for a name, it is left out.
 struct Scatter {
   std::string title;
   std::string remark;

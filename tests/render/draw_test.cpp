@@ -290,6 +290,7 @@ TEST_CASE("marks stand where their logarithms are, and what has none at the edge
   for (const char* text : {"title", "remark", "seconds", "error", "low", "high", "middle", "exact"})
     CHECK(canvas.count(text) == 1);
   CHECK(canvas.count("none") == 0);
+  CHECK(canvas.lines.empty());
   const auto at = [&](const std::string& name) { return std::ranges::find(canvas.texts, name, &Recorder::Text::text)->at; };
   CHECK(at("middle").x == doctest::Approx((at("low").x + at("high").x) / 2));
   CHECK(at("middle").y == doctest::Approx((at("low").y + at("high").y) / 2));
@@ -317,6 +318,57 @@ TEST_CASE("marks stand where their logarithms are, and what has none at the edge
   Recorder empty;
   draw_on({}, empty);
   CHECK_FALSE(empty.texts.empty());
+}
+
+TEST_CASE("names of marks stand over no other name, mark or edge, however close the marks are") {
+  struct Crowd {
+    std::size_t marks;
+    double spread;   ///< how far the largest coordinate is from the least, in decades
+    bool all_named;  ///< there is room
+  };
+  for (const auto& [count, spread, all_named] :
+       {Crowd{12, 0, true}, Crowd{24, 0.02, true}, Crowd{60, 0.3, true}, Crowd{40, 6, true}, Crowd{1500, 0.1, false}}) {
+    CAPTURE(count);
+    CAPTURE(spread);
+    Scatter scatter{.title = "", .remark = "", .x_title = "", .y_title = "", .marks = {}, .line = 0.1, .line_name = "a limit"};
+    for (std::size_t n = 0; n < count; ++n) {
+      const auto place = [&](std::size_t step) {
+        return spread * static_cast<double>(n * step % count) / static_cast<double>(count);
+      };
+      scatter.marks.push_back(
+          {0.1 * std::pow(10, place(7)), 0.01 * std::pow(10, place(11)), fmt::format("method:{}", n * n * n)});
+    }
+    Recorder canvas;
+    draw_on(scatter, canvas);
+    std::vector<Box> boxes;
+    for (const Recorder::Text& text : canvas.texts) {
+      if (!text.text.starts_with("method:") && text.text != "a limit") continue;
+      const double length = canvas.text_width(text.text, text.style.size);
+      boxes.push_back(text.style.upright ? Box{text.at.x, text.at.y - length, text.style.size, length}
+                                         : Box{text.at.x, text.at.y - text.style.size / 2, length, text.style.size});
+    }
+    if (all_named)
+      CHECK(boxes.size() == count + 1);
+    else
+      CHECK(boxes.size() > 100);
+    const auto is_mark = [](const auto& fill) { return fill.first.width == fill.first.height; };
+    CHECK(std::ranges::count_if(canvas.fills, is_mark) == static_cast<std::ptrdiff_t>(count));
+    std::size_t names = boxes.size();
+    for (const auto& fill : canvas.fills)
+      if (is_mark(fill)) boxes.push_back(fill.first);
+    std::size_t met = 0;
+    for (std::size_t i = 0; i < names; ++i) {
+      const Box& a = boxes[i];
+      if (!(a.x >= 0 && a.x + a.width <= kScatterWidth && a.y >= 0 && a.y + a.height <= kScatterHeight)) ++met;
+      for (std::size_t j = i + 1; j < boxes.size(); ++j) {
+        const Box& b = boxes[j];
+        if (a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height) ++met;
+      }
+    }
+    CHECK(met == 0);
+    // A name that stands away from its mark has a line to it.
+    if (spread == 0) CHECK_FALSE(canvas.lines.empty());
+  }
 }
 
 }  // namespace attn::render
