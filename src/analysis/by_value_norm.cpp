@@ -2,6 +2,7 @@
 #include "analysis/by_value_norm.hpp"
 
 #include "analysis/column_lanes.hpp"
+#include "base/groups.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -99,7 +100,7 @@ void ByValueNorm<T>::weights(const Tile<T>& tile) {
         for (std::size_t j = 0; j < count; ++j) norms[j] = norm_of(w[j], value_norm[first + j]);
       else
         for (std::size_t j = 0; j < count; ++j) norms[j] = norm_of(w[j * tile.key_step], value_norm[first + j]);
-      std::fill(norms + count, norms + (count + kLanes - 1) / kLanes * kLanes, T(0));
+      std::fill(norms + count, norms + whole_groups(count, kLanes), T(0));
       const Tile<T> piece{.batch = tile.batch,
                           .head = tile.head,
                           .query = tile.query + i,
@@ -120,7 +121,7 @@ void ByValueNorm<T>::weights(const Tile<T>& tile) {
 
 template <class T>
 void ByValueNorm<T>::take_piece(RowNorms& row, const T* norms, std::size_t count, std::size_t first, T position) const {
-  const std::size_t rows = (count + kLanes - 1) / kLanes;
+  const std::size_t rows = groups_of(count, kLanes);
   alignas(64) T best[kLanes];
   alignas(64) T where[kLanes];
   std::fill_n(best, kLanes, -std::numeric_limits<T>::infinity());

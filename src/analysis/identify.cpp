@@ -2,6 +2,7 @@
 #include "analysis/identify.hpp"
 
 #include "analysis/reals.hpp"
+#include "base/groups.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -155,7 +156,7 @@ class Search {
     // A head's columns are summed for all of its queries at once.
     const std::size_t piece = prepared.convention.sums_over == SumsOver::queries ? d.q_len : std::min<std::size_t>(d.q_len, 64);
     if (piece == 0) return {};
-    const std::size_t in_head = (d.q_len + piece - 1) / piece;
+    const std::size_t in_head = groups_of(d.q_len, piece);
     const std::size_t heads = asked_.projection ? 1 : d.heads;
     std::vector<Misfit> parts(d.batch * heads * in_head);
     engine::for_each_task(parts.size(), execution_, [&](std::size_t task) {

@@ -3,6 +3,7 @@
 
 #include "analysis/assignment.hpp"
 #include "analysis/chunks.hpp"
+#include "base/groups.hpp"
 
 #include <attn/error.hpp>
 
@@ -188,7 +189,7 @@ class MapComparer {
   /// Distances, flags and sums of the rows of all pairs.
   void measure() {
     const Shape& s = result_.shape;
-    blocks_ = (s[2] + kRowsOfTask - 1) / kRowsOfTask;
+    blocks_ = groups_of(s[2], kRowsOfTask);
     const std::size_t rows = s[0] * s[1] * s[2];
     result_.distances.resize(rows);
     result_.left_out.resize(rows);

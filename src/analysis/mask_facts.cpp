@@ -4,6 +4,7 @@
 #include "analysis/mask_pattern.hpp"
 #include "analysis/numbers.hpp"
 #include "base/counted.hpp"
+#include "base/groups.hpp"
 #include "base/json_number.hpp"
 
 #include <algorithm>
@@ -87,7 +88,7 @@ class Patterns {
 void make_bars(MaskFacts& facts, const std::map<std::size_t, std::size_t>& counts) {
   constexpr std::size_t most_bars = 8;
   const std::size_t span = facts.most - facts.fewest + 1;
-  const std::size_t step = (span + most_bars - 1) / most_bars;
+  const std::size_t step = groups_of(span, most_bars);
   for (std::size_t first = facts.fewest; first <= facts.most; first += step) facts.bar_first.push_back(first);
   facts.bars.assign(facts.bar_first.size(), 0);
   facts.bar_first.push_back(facts.bar_first.back() + step);
@@ -159,7 +160,7 @@ std::string mask_facts_text(const std::string& title, const MaskFacts& f, const 
     for (std::size_t k = 0; k < f.bars.size() && f.bars.size() > 1; ++k) {
       const std::size_t last = f.bar_first[k + 1] - 1;
       const std::string range = last == f.bar_first[k] ? std::to_string(last) : fmt::format("{}..{}", f.bar_first[k], last);
-      const std::size_t length = (f.bars[k] * 40 + largest - 1) / largest;
+      const std::size_t length = groups_of(f.bars[k] * 40, largest);
       text += fmt::format("    {:>12} {:>8}{}{}\n", range, f.bars[k], length == 0 ? "" : " ", std::string(length, '#'));
     }
   }

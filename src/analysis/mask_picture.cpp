@@ -2,6 +2,7 @@
 #include "analysis/mask_picture.hpp"
 
 #include "base/counted.hpp"
+#include "base/groups.hpp"
 
 #include <algorithm>
 #include <array>
@@ -133,8 +134,8 @@ std::string draw_mask(const MaskRows& mask, const PictureOptions& options) {
     text += fmt::format("({} more like these)\n", counted(size.matrices() - drawn, "matrix", "matrices"));
   text += fmt::format("rows: {}, columns: {}", counted(size.queries, "query", "queries"), counted(size.keys, "key", "keys"));
   if (layout.style == Layout::Style::shades)
-    text += fmt::format("; a character stands for about {} x {}", (size.queries + layout.cell_lines - 1) / layout.cell_lines,
-                        (size.keys + layout.cell_columns - 1) / layout.cell_columns);
+    text += fmt::format("; a character stands for about {} x {}", groups_of(size.queries, layout.cell_lines),
+                        groups_of(size.keys, layout.cell_columns));
   return text + "\n";
 }
 

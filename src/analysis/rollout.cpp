@@ -1,6 +1,7 @@
 // Attention rollout: the product of the layers' mixing matrices.
 #include "analysis/rollout.hpp"
 
+#include "base/groups.hpp"
 #include "model/blas.hpp"
 
 #include <algorithm>
@@ -71,7 +72,7 @@ void Rollout::add(const HeadSum<T>& weights, model::Arithmetic arithmetic, const
   constexpr std::size_t block = 128;
   const std::size_t size = batch_ * length_ * length_;
   std::vector<double> next(size);
-  const std::size_t blocks = (length_ + block - 1) / block;
+  const std::size_t blocks = groups_of(length_, block);
   engine::for_each_task(batch_ * blocks, execution, [&](std::size_t task) {
     const std::size_t b = task / blocks;
     const std::size_t first = task % blocks * block;

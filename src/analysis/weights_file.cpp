@@ -3,6 +3,7 @@
 
 #include "analysis/chunks.hpp"
 #include "analysis/weight_row.hpp"
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 
 #include <attn/error.hpp>
@@ -96,7 +97,7 @@ WeightsFindings walk_weights(const engine::Plan& plan, const Array& weights, std
   FindingsOfRows findings;
   const double tolerance = mass_tolerance(weights.dtype());
   const std::size_t rows = d.batch * d.heads * d.q_len;
-  engine::for_each_task((rows + block - 1) / block, execution, [&](std::size_t task) {
+  engine::for_each_task(groups_of(rows, block), execution, [&](std::size_t task) {
     DoubleReader reader(weights);
     for (std::size_t r = task * block; r < std::min(rows, (task + 1) * block); ++r) {
       const std::size_t head = r / d.q_len;
@@ -145,7 +146,7 @@ void walk_columns(const engine::Plan& plan, const std::function<PieceReader()>& 
                   std::span<Observer<double>* const> observers, const engine::Execution& execution, std::size_t first_batch) {
   constexpr std::size_t width = 10 * kernels::kKeys;
   const engine::Dims& d = plan.dims;
-  const std::size_t spans = (d.kv_len + width - 1) / width;
+  const std::size_t spans = groups_of(d.kv_len, width);
   engine::for_each_task(d.batch * d.heads * spans, execution, [&](std::size_t task) {
     const std::size_t head = task / spans;
     const std::size_t first = task % spans * width;

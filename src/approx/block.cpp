@@ -16,7 +16,7 @@ std::size_t tiles_of(const Setting& setting) { return static_cast<std::size_t>(s
 
 Cost block_cost(const engine::Plan& plan, const Setting& setting, const Means& means) {
   const engine::Dims& d = plan.dims;
-  const auto all = static_cast<double>(engine::tile_count(d));
+  const auto all = static_cast<double>(engine::tile_count(d.kv_len));
   const double queries = static_cast<double>(d.batch) * static_cast<double>(d.heads) * static_cast<double>(d.q_len);
   const double exact = exact_flops(plan);
   const bool is_exact = setting[0] >= all;
@@ -56,7 +56,7 @@ engine::Plan with_choice(const Job<T>& job, std::size_t tiles) {
 template <class T>
 void run_block(const Job<T>& job, const Setting& setting) {
   const std::size_t tiles = tiles_of(setting);
-  if (&job.whole == &job.plan || tiles >= engine::tile_count(job.plan.dims))
+  if (&job.whole == &job.plan || tiles >= engine::tile_count(job.plan.dims.kv_len))
     return engine::run_chosen<T>(job.plan, job.operands, job.observers, job.execution, tiles);
   engine::run_tiled<T>(with_choice(job, tiles), job.operands, job.observers, job.execution);
 }
@@ -76,7 +76,8 @@ const Method& block_method() {
                              .cost = block_cost,
                              .settings =
                                  [](const engine::Plan& plan, const Setting& given) {
-                                   return rising_settings(given, 1, std::max<std::size_t>(engine::tile_count(plan.dims), 1));
+                                   return rising_settings(given, 1,
+                                                          std::max<std::size_t>(engine::tile_count(plan.dims.kv_len), 1));
                                  },
                              .run_f32 = run_block<float>,
                              .run_f64 = run_block<double>};

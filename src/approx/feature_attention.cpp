@@ -1,6 +1,7 @@
 // Attention whose weights are products of features: sums over keys, and running sums under a causal mask.
 #include "approx/feature_map.hpp"
 #include "approx/weight_rows.hpp"
+#include "base/groups.hpp"
 #include "engine/tiled_workspace.hpp"
 
 #include <algorithm>
@@ -56,7 +57,7 @@ class FeatureAttention {
         dims_(job.plan.dims),
         width_(dims_.value_dim + 1),
         state_size_(map.panels() * width_ * kLanes),
-        chunks_((dims_.kv_len + kChunk - 1) / kChunk),
+        chunks_(groups_of(dims_.kv_len, kChunk)),
         ones_(kLanes) {
     std::fill_n(ones_.get(), kLanes, T(1));
     for (const engine::Observer<T>* observer : job.observers) needs_ |= observer->needs();
@@ -64,7 +65,7 @@ class FeatureAttention {
 
   void run() {
     sum_chunks();
-    const std::size_t tasks_in_head = (dims_.q_len + kChunk - 1) / kChunk;
+    const std::size_t tasks_in_head = groups_of(dims_.q_len, kChunk);
     engine::for_each_task(dims_.batch * dims_.heads * tasks_in_head, job_.execution, [&](std::size_t task) {
       const std::size_t head = task / tasks_in_head;
       const std::size_t first = task % tasks_in_head * kChunk;
@@ -254,9 +255,9 @@ template void run_features(const Job<double>&, const FeatureMap<double>&);
 
 Cost feature_cost(const engine::Plan& plan, std::size_t features, double map_flops, const Means& means) {
   const engine::Dims& d = plan.dims;
-  const std::size_t panels = (features + kLanes - 1) / kLanes;
+  const std::size_t panels = groups_of(features, kLanes);
   const std::size_t state = panels * (d.value_dim + 1) * kLanes;
-  const std::size_t chunks = (d.kv_len + kChunk - 1) / kChunk;
+  const std::size_t chunks = groups_of(d.kv_len, kChunk);
   const std::size_t space = kLanes * (2 * panels * kLanes + 3 * d.head_dim + 5 * (d.value_dim + 1) + kLanes) + state;
   const double keys = static_cast<double>(d.batch * d.kv_heads * d.kv_len);
   const double queries = static_cast<double>(d.batch * d.heads * d.q_len);

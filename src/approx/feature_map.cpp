@@ -3,6 +3,7 @@
 
 #include "analysis/generate.hpp"
 #include "analysis/orthogonal.hpp"
+#include "base/groups.hpp"
 #include "engine/tiled_workspace.hpp"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ double squared_norm(const T* row, std::size_t dim) {
 template <class T, class Body>
 std::vector<double> largest_in_heads(const Job<T>& job, const Body& largest) {
   const engine::Dims& d = job.plan.dims;
-  const std::size_t blocks = (d.kv_len + kLanes - 1) / kLanes;
+  const std::size_t blocks = groups_of(d.kv_len, kLanes);
   constexpr double none = -std::numeric_limits<double>::infinity();
   std::vector<double> found(d.batch * d.kv_heads * blocks, none);
   engine::for_each_task(found.size(), job.execution, [&](std::size_t task) {
@@ -216,7 +217,7 @@ template struct FeatureKernels<double>;
 std::vector<double> orthogonal_normals(std::size_t count, std::size_t dim, std::uint64_t seed) {
   // Inputs may well have been drawn from the same seed, and must not be what they are multiplied with.
   const std::uint64_t own_seed = seed ^ 0xA5F0'0DD5'EED0'0001U;
-  const std::size_t groups = (count + dim - 1) / dim;
+  const std::size_t groups = groups_of(count, dim);
   const Array drawn = analysis::generate(
       {.kind = analysis::Kind::normal, .shape = {2, groups * dim, dim}, .seed = own_seed, .dtype = DType::f64});
   const auto normals = drawn.values<double>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "approx/method.hpp"
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/recurrence.hpp"
 
@@ -32,7 +33,7 @@ class FeatureMap {
   virtual ~FeatureMap() = default;
 
   [[nodiscard]] virtual std::size_t count() const noexcept = 0;
-  [[nodiscard]] std::size_t panels() const noexcept { return (count() + kernels::kLanes - 1) / kernels::kLanes; }
+  [[nodiscard]] std::size_t panels() const noexcept { return groups_of(count(), kernels::kLanes); }
   /// Features of up to kLanes queries, [count()][kLanes]. `space` holds head_dim * kLanes numbers.
   virtual void queries(const engine::RowSpan<T>& rows, std::size_t queries, T* space, T* out) const = 0;
   /// Features of up to kLanes keys of one key/value head, panel by panel: [panels()][kLanes keys][kLanes features]. What is

@@ -1,6 +1,8 @@
 // Which tiles of (query, key) pairs masks hide and which they leave open.
 #include "engine/block_map.hpp"
 
+#include "base/groups.hpp"
+#include "engine/blocks.hpp"
 #include "engine/engine.hpp"
 #include "kernels/kernels.hpp"
 
@@ -136,7 +138,7 @@ void for_each_block(const Layer& layer, std::size_t entries, const Execution& ex
   quiet.progress = {};
   if (entries < worth_a_thread) quiet.threads = 1;
   const Dims d = layer.distinct();
-  const std::size_t in_head = (d.q_len + kBlock - 1) / kBlock;
+  const std::size_t in_head = groups_of(d.q_len, kBlock);
   const bool is_for_all = wanted == nullptr || in_head != wanted->size();
   for_each_task(d.batch * d.heads * in_head, quiet, [&](std::size_t task) {
     const std::size_t row = task / in_head;
@@ -250,8 +252,8 @@ Layer::Layer(const Dims& dims, bool repeats_batch, bool repeats_heads, bool repe
     : batch_(repeats_batch ? std::min<std::size_t>(dims.batch, 1) : dims.batch),
       heads_(repeats_heads ? std::min<std::size_t>(dims.heads, 1) : dims.heads),
       queries_(repeats_queries ? std::min<std::size_t>(dims.q_len, 1) : dims.q_len),
-      blocks_((queries_ + kBlock - 1) / kBlock),
-      tiles_((dims.kv_len + kTile - 1) / kTile),
+      blocks_(groups_of(queries_, kBlock)),
+      tiles_(tile_count(dims.kv_len)),
       row_bytes_((tiles_ + 3) / 4),
       covers_(batch_ * heads_ * blocks_ * row_bytes_, 0) {}
 

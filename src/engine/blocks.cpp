@@ -1,6 +1,7 @@
 // Cutting the work of the tiled engine into blocks and spans.
 #include "engine/blocks.hpp"
 
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
@@ -16,8 +17,8 @@ Blocks::Blocks(const Dims& dims)
     : dims_(dims),
       group_(dims.heads / dims.kv_heads),
       heads_in_block_(dims.q_len == 0 ? 1 : std::clamp<std::size_t>(kLanes / dims.q_len, 1, group_)),
-      blocks_in_head_((dims.q_len + kLanes - 1) / kLanes),
-      in_kv_head_((group_ + heads_in_block_ - 1) / heads_in_block_ * blocks_in_head_) {}
+      blocks_in_head_(groups_of(dims.q_len, kLanes)),
+      in_kv_head_(groups_of(group_, heads_in_block_) * blocks_in_head_) {}
 
 BlockPlace Blocks::place(std::size_t batch, std::size_t kv_head, std::size_t index) const noexcept {
   const std::size_t in_group = index / blocks_in_head_ * heads_in_block_;
@@ -28,6 +29,8 @@ BlockPlace Blocks::place(std::size_t batch, std::size_t kv_head, std::size_t ind
           .first = first,
           .queries = std::min(kLanes, dims_.q_len - first)};
 }
+
+std::size_t tile_count(std::size_t kv_len) noexcept { return groups_of(kv_len, kKeys); }
 
 void let_masks_go(const Plan& plan, const BlockPlace& place) {
   for (const MaskPart& part : plan.masks)
@@ -53,7 +56,7 @@ std::size_t strip_length(std::size_t count, std::size_t threads, std::uint64_t b
 
 bool logits_fit(const Dims& dims, std::size_t item_bytes) noexcept {
   constexpr std::size_t most_bytes = std::size_t{3} << 19U;
-  return (dims.kv_len + kKeys - 1) / kKeys * kKeys <= most_bytes / (kLanes * item_bytes);
+  return whole_groups(dims.kv_len, kKeys) <= most_bytes / (kLanes * item_bytes);
 }
 
 std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept {
@@ -61,8 +64,8 @@ std::size_t pair_span_length(const Dims& dims, std::size_t item_bytes) noexcept 
   const std::size_t most = std::max(most_bytes / (std::max(kLanes, dims.head_dim) * item_bytes), kKeys);
   if (dims.kv_len <= most) return std::max<std::size_t>(dims.kv_len, 1);
   // As even as whole tiles allow, so that the last piece is not a short one.
-  const std::size_t pieces = (dims.kv_len + most - 1) / most;
-  return ((dims.kv_len + pieces - 1) / pieces + kKeys - 1) / kKeys * kKeys;
+  const std::size_t pieces = groups_of(dims.kv_len, most);
+  return whole_groups(groups_of(dims.kv_len, pieces), kKeys);
 }
 
 }  // namespace attn::engine

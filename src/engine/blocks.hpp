@@ -49,6 +49,9 @@ class Blocks {
   std::size_t in_kv_head_;
 };
 
+/// Tiles that `kv_len` keys are cut into, kernels::kKeys each and the last perhaps fewer.
+[[nodiscard]] std::size_t tile_count(std::size_t kv_len) noexcept;
+
 /// Lets go of the rows of masks that a block has read, where they are not to be held.
 void let_masks_go(const Plan& plan, const BlockPlace& place);
 
@@ -56,9 +59,14 @@ void let_masks_go(const Plan& plan, const BlockPlace& place);
 /// query are made span by span and then joined, whoever computes them, so that they do not depend on how spans are handed out.
 [[nodiscard]] std::size_t span_length(const Dims& dims, std::size_t item_bytes) noexcept;
 
-/// With fewer blocks than this for each thread, threads share out spans of keys instead, so that none is left waiting for long.
-/// Blocks of few lanes take no memory worth mentioning and pass as fast as their keys are read: more of them are shared out.
-[[nodiscard]] constexpr std::size_t few_blocks(std::size_t lanes) noexcept { return lanes <= most_queries / 8 ? 32 : 4; }
+/// Tasks of full blocks for each thread, at least, so that none is left waiting for long at the end.
+inline constexpr std::size_t tasks_of_thread = 4;
+
+/// With fewer blocks than this for each thread, threads share out spans of keys instead. Blocks of few lanes take no memory worth
+/// mentioning and pass as fast as their keys are read: more of them are shared out.
+[[nodiscard]] constexpr std::size_t few_blocks(std::size_t lanes) noexcept {
+  return lanes <= most_queries / 8 ? 8 * tasks_of_thread : tasks_of_thread;
+}
 
 /// How many of a head's blocks a thread takes at a time, of `count` in all. Rows that must be made want many, so that they are
 /// made for many; an even share of the work wants few; and their memory, `block_bytes` each, must fit in the thread's part.

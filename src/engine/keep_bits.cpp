@@ -1,6 +1,7 @@
 // A tile's boolean masks and segments as bits: packed along the keys, as masks lie in memory, then transposed.
 #include "engine/keep_bits.hpp"
 
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ using kernels::kKeys;
 using kernels::kLanes;
 using Word = std::uint64_t;
 constexpr std::size_t kBits = 64;
-constexpr std::size_t kWords = (kKeys + kBits - 1) / kBits;
+constexpr std::size_t kWords = groups_of(kKeys, kBits);
 static_assert(kLanes == kBits && std::endian::native == std::endian::little);
 
 /// The keys of one query.

@@ -1,6 +1,7 @@
 // The walk over tokens of recurrent linear attention: plain in float64, and by vector kernels.
 #include "engine/recurrence.hpp"
 
+#include "base/groups.hpp"
 #include "engine/row_source.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/recurrence.hpp"
@@ -131,7 +132,7 @@ const kernels::RecurrenceKernels<T>& kernels_of(const std::string& isa) {
 /// Columns of a block: as many as a panel of the widest vectors holds, fewer where threads would be idle.
 std::size_t block_columns(const Dims& d, std::size_t threads) {
   std::size_t columns = 4 * kernels::kRecurrenceColumns;
-  const auto tasks = [&] { return d.batch * d.kv_heads * ((d.value_dim + columns - 1) / columns); };
+  const auto tasks = [&] { return d.batch * d.kv_heads * groups_of(d.value_dim, columns); };
   while (columns > kernels::kRecurrenceColumns && (tasks() < threads || columns / 2 >= d.value_dim)) columns /= 2;
   return columns;
 }
@@ -246,7 +247,7 @@ bool run_recurrence(const RecurrentPlan& plan, const RecurrentInputs& inputs, co
   Ends<T, T> ends(plan, inputs, results);
   const kernels::RecurrenceKernels<T>& kernels = kernels_of<T>(execution.isa);
   const std::size_t columns = block_columns(d, execution.threads);
-  const std::size_t blocks = (d.value_dim + columns - 1) / columns;
+  const std::size_t blocks = groups_of(d.value_dim, columns);
   for_each_task(d.batch * d.kv_heads * blocks, execution, [&](std::size_t task) {
     const std::size_t head = task / blocks;
     const std::size_t first = task % blocks * columns;

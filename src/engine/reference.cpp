@@ -1,5 +1,6 @@
 // The reference engine: every query by itself, in float64, one pass for each line of the formula. No tricks; it is what `tiled`
 // is held to.
+#include "base/groups.hpp"
 #include "engine/engine.hpp"
 
 #include <algorithm>
@@ -277,7 +278,7 @@ void run_reference(const Plan& plan, const Operands<double>& operands, std::span
                    const Execution& execution) {
   constexpr std::size_t block = 16;
   const Dims& d = plan.dims;
-  const std::size_t in_head = (d.q_len + block - 1) / block;
+  const std::size_t in_head = groups_of(d.q_len, block);
   const Reference reference(plan, operands, observers);
   for_each_task(d.batch * d.heads * in_head, execution, [&](std::size_t task) {
     QueryState state(d);

@@ -1,6 +1,7 @@
 // The walk of one process of several over its queries, head by head, as spans of keys come by.
 #include "engine/ring.hpp"
 
+#include "base/groups.hpp"
 #include "engine/ring_columns.hpp"
 #include "engine/ring_queue.hpp"
 #include "engine/tiled_strip.hpp"
@@ -166,7 +167,7 @@ class RingWalk {
 
 /// Masks are read for the queries of this rank alone, unless those of others come by for its columns.
 std::vector<bool> query_blocks(const Plan& plan, const RingShare& share, int rank) {
-  std::vector<bool> own((plan.dims.q_len + most_queries - 1) / most_queries, false);
+  std::vector<bool> own(groups_of(plan.dims.q_len, most_queries), false);
   for (const BlockPlace& place : share.places(rank)) own[place.first / most_queries] = true;
   return own;
 }

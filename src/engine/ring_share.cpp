@@ -1,6 +1,7 @@
 // Who does what where one attention is shared by several processes.
 #include "engine/ring_share.hpp"
 
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
@@ -30,7 +31,7 @@ void find_way(RingStep& step, int rank, int reader, const std::vector<bool>& nee
 std::size_t column_length(std::size_t kv_len, std::size_t ranks, std::size_t most) {
   constexpr std::size_t pieces = 4;
   const std::size_t share = kv_len / (pieces * ranks);
-  return std::clamp((share + kernels::kKeys - 1) / kernels::kKeys * kernels::kKeys, kernels::kKeys,
+  return std::clamp(whole_groups(share, kernels::kKeys), kernels::kKeys,
                     std::max(most / kernels::kKeys * kernels::kKeys, kernels::kKeys));
 }
 
@@ -40,7 +41,7 @@ RingShare::RingShare(const Plan& plan, std::size_t span_length, int ranks)
     : plan_(plan),
       blocks_(plan.dims),
       span_length_(span_length),
-      spans_((plan.dims.kv_len + span_length - 1) / span_length),
+      spans_(groups_of(plan.dims.kv_len, span_length)),
       column_length_(column_length(plan.dims.kv_len, static_cast<std::size_t>(ranks), span_length)),
       ranks_(ranks) {}
 
@@ -118,7 +119,7 @@ std::vector<RingStep> RingShare::steps(int rank, const std::vector<RingPass>& pa
 std::vector<ColumnPart> RingShare::columns(int rank, std::size_t batch, std::size_t kv_head) const {
   std::vector<ColumnPart> all;
   const std::size_t length = plan_.dims.kv_len;
-  std::size_t number = (batch * plan_.dims.kv_heads + kv_head) * ((length + column_length_ - 1) / column_length_);
+  std::size_t number = (batch * plan_.dims.kv_heads + kv_head) * groups_of(length, column_length_);
   for (std::size_t first = 0; first < length; first += column_length_)
     if (dealt(number++) == rank) all.push_back({batch, kv_head, {first, std::min(first + column_length_, length)}});
   return all;

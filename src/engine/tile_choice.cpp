@@ -1,6 +1,7 @@
 // Which tiles of keys a block of queries keeps.
 #include "engine/tile_choice.hpp"
 
+#include "base/groups.hpp"
 #include "engine/blocks.hpp"
 #include "engine/tiled_settings.hpp"
 #include "engine/tiled_workspace.hpp"
@@ -24,7 +25,7 @@ using kernels::kLanes;
 template <class T>
 std::vector<T> means_of_tiles(const Plan& plan, const Operands<T>& operands, const Execution& execution) {
   const Dims& d = plan.dims;
-  const std::size_t tiles = tile_count(d);
+  const std::size_t tiles = tile_count(d.kv_len);
   std::vector<T> means(d.batch * d.kv_heads * tiles * d.head_dim);
   Execution quiet = execution;
   quiet.progress = {};
@@ -50,7 +51,7 @@ template <class T>
 class ChoiceOfBlock {
  public:
   ChoiceOfBlock(const Plan& plan, const BlockMap& map, const BlockPlace& place)
-      : plan_(plan), map_(map), place_(place), mass_(tile_count(plan.dims)), kept_(mass_.size()) {
+      : plan_(plan), map_(map), place_(place), mass_(tile_count(plan.dims.kv_len)), kept_(mass_.size()) {
     for (std::size_t i = 0; i < place.lanes(); ++i) range_[i] = plan.range(place.batch, place.query_of(i));
   }
 
@@ -175,8 +176,6 @@ void ChoiceOfBlock<T>::keep(std::size_t tiles) {
 
 }  // namespace
 
-std::size_t tile_count(const Dims& dims) noexcept { return (dims.kv_len + kKeys - 1) / kKeys; }
-
 std::string choice_refusal(const Plan& plan) {
   const Normalizer normalize = plan.options.normalize;
   const bool is_exponential = normalize == Normalizer::softmax || normalize == Normalizer::softmin ||
@@ -202,10 +201,10 @@ BlockMap::Layer choose_tiles(const Plan& plan, const Operands<T>& operands, cons
       operands.query.make(place.batch, place.head + part, place.first, place.queries,
                           rows.data() + part * place.queries * d.head_dim);
     ChoiceOfBlock<T> choice(plan, map, place);
-    choice.estimate(kernels, rows.data(), means.data() + head * tile_count(d) * d.head_dim);
+    choice.estimate(kernels, rows.data(), means.data() + head * tile_count(d.kv_len) * d.head_dim);
     choice.keep(tiles);
     for (std::size_t part = 0; part < place.heads; ++part)
-      for (std::size_t tile = 0; tile < tile_count(d); ++tile)
+      for (std::size_t tile = 0; tile < tile_count(d.kv_len); ++tile)
         layer.set(place.batch, place.head + part, place.first / kLanes, tile, choice.keeps(tile) ? Cover::open : Cover::hidden);
   });
   return layer;
@@ -216,7 +215,7 @@ void run_chosen(const Plan& plan, const Operands<T>& operands, std::span<Observe
                 const Execution& execution, std::size_t tiles) {
   const std::string refusal = choice_refusal(plan);
   if (!refusal.empty()) throw Error(Status::usage, "block-sparse attention does not apply: " + refusal);
-  if (tiles >= tile_count(plan.dims) || plan.dims.batch == 0 || plan.dims.kv_heads == 0)
+  if (tiles >= tile_count(plan.dims.kv_len) || plan.dims.batch == 0 || plan.dims.kv_heads == 0)
     return run_tiled<T>(plan, operands, observers, execution);
   BlockMap map(plan, execution);
   map.choose(choose_tiles(plan, operands, execution, tiles));
@@ -224,8 +223,8 @@ void run_chosen(const Plan& plan, const Operands<T>& operands, std::span<Observe
 }
 
 std::uint64_t choice_bytes(const Dims& d, std::size_t item_bytes, std::size_t threads) noexcept {
-  const std::uint64_t tiles = tile_count(d);
-  const std::uint64_t covers = d.batch * d.heads * ((d.q_len + kLanes - 1) / kLanes) * ((tiles + 3) / 4);
+  const std::uint64_t tiles = tile_count(d.kv_len);
+  const std::uint64_t covers = d.batch * d.heads * groups_of(d.q_len, kLanes) * ((tiles + 3) / 4);
   const std::uint64_t block = kLanes * (tiles + kKeys + 2 * d.head_dim) * item_bytes + tiles * 2 * sizeof(double);
   return d.batch * d.kv_heads * tiles * d.head_dim * item_bytes + covers + threads * block;
 }

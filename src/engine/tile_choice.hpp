@@ -36,9 +36,6 @@ template <class T>
 void run_chosen(const Plan& plan, const Operands<T>& operands, std::span<Observer<T>* const> observers,
                 const Execution& execution, std::size_t tiles);
 
-/// Tiles of a plan's keys.
-[[nodiscard]] std::size_t tile_count(const Dims& dims) noexcept;
-
 /// Bytes that run_chosen works in beside the tiled engine.
 [[nodiscard]] std::uint64_t choice_bytes(const Dims& dims, std::size_t item_bytes, std::size_t threads) noexcept;
 

@@ -1,4 +1,5 @@
 // The fast engine: blocks of queries against spans of keys, with a running normalizer.
+#include "base/groups.hpp"
 #include "engine/engine.hpp"
 #include "engine/tile_choice.hpp"
 #include "engine/tiled_columns.hpp"
@@ -23,7 +24,7 @@ void run_strips(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& pool
   const Dims& d = job.plan.dims;
   const std::uint64_t block_bytes = BlockMemory<T>::bytes(d.head_dim, d.value_dim) + notes_bytes<T>(d, job.needs);
   const std::size_t length = job.keeps_logits() ? 1 : strip_length(blocks.count(), execution.threads, block_bytes);
-  const std::size_t in_head = (blocks.in_kv_head() + length - 1) / length;
+  const std::size_t in_head = groups_of(blocks.in_kv_head(), length);
   const std::function<void()> between = [&execution] { stop_if_cancelled(execution); };
   const std::size_t tasks = d.batch * d.kv_heads * in_head;
   // The last queries come first: under a causal mask they see most, and no thread is left with them at the end.

@@ -1,6 +1,7 @@
 // The second walk of the tiled engine: column by column.
 #include "engine/tiled_columns.hpp"
 
+#include "base/groups.hpp"
 #include "engine/tiled_strip.hpp"
 
 #include <algorithm>
@@ -13,9 +14,8 @@ using kernels::kKeys;
 
 /// Keys of one task: a span, or fewer where the tasks would not keep all threads busy. No bit depends on it.
 std::size_t column_span_length(const Dims& d, std::size_t item_bytes, std::size_t threads) {
-  const std::size_t tasks =
-      std::max<std::size_t>(few_blocks(most_queries) * threads / std::max<std::size_t>(d.batch * d.kv_heads, 1), 1);
-  const std::size_t share = (d.kv_len / tasks + kKeys - 1) / kKeys * kKeys;
+  const std::size_t tasks = std::max<std::size_t>(tasks_of_thread * threads / std::max<std::size_t>(d.batch * d.kv_heads, 1), 1);
+  const std::size_t share = whole_groups(d.kv_len / tasks, kKeys);
   return std::clamp(share, kKeys, std::max(span_length(d, item_bytes), kKeys));
 }
 
@@ -40,7 +40,7 @@ void walk_columns(const TiledJob<T>& job, const Blocks& blocks, TiledPool<T>& po
   own.needs = {.columns = true};
   own.row_sums = nullptr;
   const std::size_t length = column_span_length(d, sizeof(T), execution.threads);
-  const std::size_t spans = (d.kv_len + length - 1) / length;
+  const std::size_t spans = groups_of(d.kv_len, length);
   for_each_task(d.batch * d.kv_heads * spans, execution, [&](std::size_t task) {
     const std::size_t batch = task / spans / d.kv_heads;
     const std::size_t kv_head = task / spans % d.kv_heads;

@@ -1,6 +1,7 @@
 // How much memory a walk of the tiled engine takes.
 #include "engine/tiled_memory.hpp"
 
+#include "base/groups.hpp"
 #include "engine/blocks.hpp"
 #include "engine/tiled_workspace.hpp"
 
@@ -15,8 +16,8 @@ namespace {
 
 std::uint64_t map_bytes(const Plan& plan) {
   const Dims& d = plan.dims;
-  const std::uint64_t blocks = (d.q_len + kLanes - 1) / kLanes;
-  const std::uint64_t row = (d.kv_len + 4 * kKeys - 1) / (4 * kKeys);
+  const std::uint64_t blocks = groups_of(d.q_len, kLanes);
+  const std::uint64_t row = groups_of(d.kv_len, 4 * kKeys);
   std::uint64_t bytes = plan.segments.empty() ? 0 : d.batch * blocks * row;
   if (plan.has_gap()) bytes += d.batch * blocks * row;
   for (const MaskPart& part : plan.masks)
@@ -41,7 +42,7 @@ std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Ne
   numbers += copied.keys ? std::max(span, pair_span) * d.head_dim : 0;
   numbers += copied.values && needs.output ? span * d.value_dim : 0;
   numbers += kinds * lanes * pair_span;
-  numbers += needs.weights && logits_fit(d, sizeof(T)) ? (d.kv_len + kKeys - 1) / kKeys * tile : 0;
+  numbers += needs.weights && logits_fit(d, sizeof(T)) ? tile_count(d.kv_len) * tile : 0;
   const std::uint64_t facts = needs.facts ? lanes * sizeof(RowFacts) : 0;
   const std::uint64_t top = lanes * std::min(needs.top, d.kv_len) * sizeof(KeyWeight);
   return sizeof(TiledScratch<T>) + numbers * sizeof(T) + facts + top + notes_bytes<T>(d, needs);

@@ -1,4 +1,5 @@
 // Writes arrays as CSV: pieces of the array become text on several threads and reach the sink in order.
+#include "base/groups.hpp"
 #include "io/csv.hpp"
 #include "io/csv_dialect.hpp"
 #include "io/csv_threads.hpp"
@@ -50,7 +51,7 @@ struct Table {
   const std::vector<std::string>& row_names;
 
   [[nodiscard]] std::size_t elements() const noexcept { return rows * columns; }
-  [[nodiscard]] std::size_t pieces() const noexcept { return (elements() + piece_elements - 1) / piece_elements; }
+  [[nodiscard]] std::size_t pieces() const noexcept { return groups_of(elements(), piece_elements); }
 };
 
 /// Text of one piece of a table. The memory is used again for a later one.
@@ -90,7 +91,7 @@ class Piece {
   static std::size_t names_size(const Table& table, std::size_t begin, std::size_t end) {
     std::size_t size = 0;
     if (table.row_names.empty()) return size;
-    const std::size_t first = (begin + table.columns - 1) / table.columns;
+    const std::size_t first = groups_of(begin, table.columns);
     for (std::size_t row = first; row * table.columns < end; ++row) size += 2 * table.row_names[row].size() + 3;
     return size;
   }

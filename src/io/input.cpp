@@ -1,6 +1,7 @@
 // Opening inputs: mapping regular files, reading streams, and saying well why a file cannot be read.
 #include "io/input.hpp"
 
+#include "base/groups.hpp"
 #include "base/nearest.hpp"
 
 #include <attn/error.hpp>
@@ -141,7 +142,7 @@ void MappedFile::let_go(std::span<const std::byte> bytes) const noexcept {
   const auto start = reinterpret_cast<std::uintptr_t>(memory_);       // NOLINT(*-reinterpret-cast)
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());  // NOLINT(*-reinterpret-cast)
   const std::uintptr_t first = std::max(begin / table * table, start) - start;
-  const std::uintptr_t last = std::min((begin + bytes.size() + table - 1) / table * table, start + bytes_.size()) - start;
+  const std::uintptr_t last = std::min(whole_groups(begin + bytes.size(), table), start + bytes_.size()) - start;
   (void)::madvise(static_cast<std::byte*>(memory_) + first, last - first, MADV_DONTNEED);
 }
 

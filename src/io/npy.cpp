@@ -1,6 +1,7 @@
 // Reading NPY data and writing NPY headers.
 #include "io/npy.hpp"
 
+#include "base/groups.hpp"
 #include "io/elements.hpp"
 
 #include <bit>
@@ -99,7 +100,7 @@ std::string npy_header(DType type, const Shape& shape) {
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", descr_of(type), tuple_of(shape));
   constexpr std::size_t alignment = 64;
   std::size_t preamble = 10;
-  const auto padded = [&] { return (preamble + dictionary.size() + 1 + alignment - 1) / alignment * alignment; };
+  const auto padded = [&] { return whole_groups(preamble + dictionary.size() + 1, alignment); };
   if (padded() - preamble > 0xFFFF) preamble = 12;
   const std::size_t total = padded();
   std::string header = "\x93NUMPY";

@@ -1,6 +1,7 @@
 // The nonlinear function between the two matrices of a feed-forward network.
 #include "model/activation.hpp"
 
+#include "base/groups.hpp"
 #include "kernels/activations.hpp"
 
 #include <algorithm>
@@ -59,7 +60,7 @@ void activate(Activation activation, T* x, const T* factor, std::size_t count, A
               const engine::Execution& execution) {
   constexpr std::size_t part = 1U << 15U;
   const auto kernel = kernel_of(activation, kernels::activation_kernels<T>(engine::selected_isa(execution.isa)));
-  engine::for_each_task((count + part - 1) / part, execution, [&](std::size_t task) {
+  engine::for_each_task(groups_of(count, part), execution, [&](std::size_t task) {
     const std::size_t first = task * part;
     const std::size_t last = std::min(first + part, count);
     if (arithmetic == Arithmetic::blas) return kernel(x + first, factor == nullptr ? nullptr : factor + first, last - first);

@@ -1,6 +1,7 @@
 // y = x W + b in blocks of rows and columns.
 #include "model/linear.hpp"
 
+#include "base/groups.hpp"
 #include "model/blas.hpp"
 
 #include <algorithm>
@@ -21,9 +22,9 @@ struct Blocks {
     constexpr std::size_t many = 512;
     constexpr std::size_t step = 32;
     const std::size_t quarter = (rows + 3) / 4;
-    block_rows = std::clamp((quarter + step - 1) / step * step, few, many);
+    block_rows = std::clamp(whole_groups(quarter, step), few, many);
     block_columns = std::min<std::size_t>(linear.weight.out, rows <= few ? 256 : 1024);
-    column_blocks = (linear.weight.out + block_columns - 1) / block_columns;
+    column_blocks = groups_of(linear.weight.out, block_columns);
   }
   std::size_t rows;
   std::size_t block_rows = 0;
@@ -133,7 +134,7 @@ void apply_linear(const Linear& linear, const Array& x, const std::string& x_nam
   const Blocks blocks(linear, x);
   // Loaded here and not by one of the threads.
   const LinearWork<T> work(linear, x, blocks, out, arithmetic == Arithmetic::blas ? &Blas::get() : nullptr);
-  const std::size_t row_blocks = (blocks.rows + blocks.block_rows - 1) / blocks.block_rows;
+  const std::size_t row_blocks = groups_of(blocks.rows, blocks.block_rows);
   engine::for_each_task(blocks.column_blocks * row_blocks, execution, [&](std::size_t task) {
     const std::size_t row = task % row_blocks * blocks.block_rows;
     work.block(task / row_blocks, row, std::min(blocks.block_rows, blocks.rows - row));

@@ -1,6 +1,8 @@
 // LayerNorm and RMSNorm over rows.
 #include "model/normalization.hpp"
 
+#include "base/groups.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -69,7 +71,7 @@ class RowNorm {
 
 template <class Body>
 void for_each_row(std::size_t rows, const engine::Execution& execution, const Body& body) {
-  engine::for_each_task((rows + kRowsOfTask - 1) / kRowsOfTask, execution, [&](std::size_t task) {
+  engine::for_each_task(groups_of(rows, kRowsOfTask), execution, [&](std::size_t task) {
     const std::size_t first = task * kRowsOfTask;
     const std::size_t last = std::min(first + kRowsOfTask, rows);
     for (std::size_t row = first; row < last; ++row) body(row);

@@ -1,6 +1,8 @@
 // Where everything stands in a picture.
 #include "render/layout.hpp"
 
+#include "base/groups.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -68,7 +70,7 @@ double height_of_columns(const Naming& naming) { return naming.upright ? naming.
 
 void place_panels(const Picture& picture, const Frame& frame, double width, double height, Layout& layout) {
   const std::size_t across = std::max<std::size_t>(picture.across, 1);
-  const std::size_t lines = (picture.panels.size() + across - 1) / across;
+  const std::size_t lines = groups_of(picture.panels.size(), across);
   const double step_x = width + frame.gap_across;
   const double step_y = height + layout.panel_title + frame.gap_down;
   for (std::size_t p = 0; p < picture.panels.size(); ++p) {

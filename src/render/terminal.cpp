@@ -1,6 +1,7 @@
 // Pictures on a terminal.
 #include "render/terminal.hpp"
 
+#include "base/groups.hpp"
 #include "render/colour.hpp"
 #include "render/layout.hpp"
 #include "render/text.hpp"
@@ -212,7 +213,7 @@ std::optional<TerminalPlan> plan_across(std::size_t across, std::size_t rows, st
   const std::size_t taken = across * names + (across - 1);
   if (terminal.columns < taken + across) return std::nullopt;
   const std::size_t width = (terminal.columns - taken) / across;
-  const std::size_t down = (panels + across - 1) / across;
+  const std::size_t down = groups_of(panels, across);
   const std::size_t window = terminal.lines > kAroundPicture ? terminal.lines - kAroundPicture : 0;
   const std::size_t lines = std::max(window / down > kAroundPanel ? window / down - kAroundPanel : 0, kLeastLines);
   // A column is half as wide as a line is high; without halves a cell of one column and one line is twice as high as wide.
