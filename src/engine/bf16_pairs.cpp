@@ -1,10 +1,7 @@
 // Attention in pairs of bfloat16 numbers: packing them, and what NaN and infinity need besides.
+#include "base/groups.hpp"
 #include "engine/bf16.hpp"
-#include "engine/int8.hpp"
-#include "engine/tiled_settings.hpp"
 #include "kernels/kernels.hpp"
-
-#include <attn/error.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -20,8 +17,6 @@ namespace {
 
 constexpr std::size_t kTileWords = kKeys / 2;  ///< words of a feature of a tile of values
 constexpr std::size_t kHeaderBytes = 64;       ///< of a block's queries
-
-std::size_t in_whole(std::size_t count, std::size_t group) noexcept { return (count + group - 1) / group * group; }
 
 /// What stands before the words of a block's queries.
 struct QueryHeader {
@@ -41,31 +36,22 @@ float half_of(std::uint32_t word, std::size_t half) noexcept { return std::bit_c
 
 PairProducts::PairProducts(const Plan& plan, const Operands<float>& operands, const Execution& execution, Bf16Parts parts,
                            const kernels::PairProduct& way)
-    : dims_(plan.dims),
-      parts_(parts),
+    : Bf16Products(plan, execution, parts),
       way_(way),
-      k_(kernels_for<float>(execution.isa)),
-      rounding_(kernels::bf16_kernels(k_.isa)),
       value_(operands.value),
-      key_pairs_(in_whole((plan.dims.head_dim + 1) / 2, way.pairs)),
-      value_rows_(in_whole(plan.dims.value_dim, way.rows)),
-      tiles_((plan.dims.kv_len + kKeys - 1) / kKeys) {
-  const std::string refusal = products_refusal(plan);
-  if (!refusal.empty()) throw Error(Status::usage, "bfloat16 does not apply: " + refusal);
-  const std::size_t heads = dims_.batch * dims_.kv_heads;
-  const std::size_t key_words = (heads * dims_.kv_len + way.rows - 1) * key_pairs_;
-  const std::size_t value_words = heads * tiles_ * value_rows_ * kTileWords;
+      key_pairs_(whole_groups((plan.dims.head_dim + 1) / 2, way.pairs)),
+      value_rows_(whole_groups(plan.dims.value_dim, way.rows)) {
+  const std::size_t key_words = (dims_.batch * dims_.kv_heads * dims_.kv_len + way.rows - 1) * key_pairs_;
+  const std::size_t value_words = all_tiles() * value_rows_ * kTileWords;
   keys_.high.resize(key_words);
   values_.high.resize(value_words);
   keys_.low.resize(is_split() ? key_words : 0);
   values_.low.resize(is_split() ? value_words : 0);
-  keys_not_finite_.resize(heads * tiles_);
-  values_not_finite_.resize(heads * tiles_);
-  for_each_task(heads * tiles_, execution, [&](std::size_t task) {
-    const std::size_t first = task % tiles_ * kKeys;
-    const KeyRange keys{first, std::min(first + kKeys, dims_.kv_len)};
-    take_keys(operands, task / tiles_, keys);
-    take_values(operands, task / tiles_, keys);
+  keys_not_finite_.resize(all_tiles());
+  values_not_finite_.resize(all_tiles());
+  take_tiles(execution, [&](std::size_t head, const KeyRange& keys) {
+    take_keys(operands, head, keys);
+    take_values(operands, head, keys);
   });
 }
 
@@ -79,13 +65,13 @@ void PairProducts::take_keys(const Operands<float>& operands, std::size_t head, 
     rounding_.halve_row(rows.data + (j - keys.begin) * rows.stride, dim, halves(keys_.high, word), halves(keys_.low, word));
   }
   const bool finite = k_.all_finite(rows.data, rows.stride, keys.end - keys.begin, dim);
-  keys_not_finite_[head * tiles_ + keys.begin / kKeys] = finite ? 0 : 1;
+  keys_not_finite_[tile_of(head, keys)] = finite ? 0 : 1;
 }
 
 void PairProducts::take_values(const Operands<float>& operands, std::size_t head, const KeyRange& keys) {
   const std::size_t dim = dims_.value_dim;
   const std::size_t count = keys.end - keys.begin;
-  const std::size_t tile = head * tiles_ + keys.begin / kKeys;
+  const std::size_t tile = tile_of(head, keys);
   std::vector<float> rows(count * dim);
   operands.value.make(head / dims_.kv_heads, head % dims_.kv_heads, keys.begin, count, rows.data());
   const bool finite = k_.all_finite(rows.data(), dim, count, dim);
@@ -136,14 +122,14 @@ void PairProducts::load_queries(const float* rows, std::size_t stride, std::size
 
 void PairProducts::score(const ProductKeys& keys, const std::byte* queries, std::size_t lanes, float* tile, float* maximum,
                          std::byte* /*scratch*/) const {
-  const std::size_t first = (head_of(keys) * dims_.kv_len + keys.keys.begin) * key_pairs_;
+  const std::size_t first = row_of(keys) * key_pairs_;
   const std::size_t count = keys.keys.end - keys.keys.begin;
   const auto* const query = reinterpret_cast<const std::uint32_t*>(queries + kHeaderBytes);
   const kernels::PairRows rows{keys_.high.data() + first, is_split() ? keys_.low.data() + first : nullptr, key_pairs_};
   QueryHeader header;
   std::memcpy(&header, queries, sizeof header);
   way_.product(rows, count, key_pairs_, {query, is_split() ? query + query_words() : nullptr}, lanes, tile);
-  const bool keys_finite = keys_not_finite_[head_of(keys) * tiles_ + keys.keys.begin / kKeys] == 0;
+  const bool keys_finite = keys_not_finite_[tile_of(keys)] == 0;
   if (is_split() && (!keys_finite || header.not_finite != 0)) mend_scores(keys, query, lanes, tile);
   rounding_.scale(tile, count, lanes, header.factor, maximum);
 }
@@ -169,12 +155,12 @@ void PairProducts::mend_scores(const ProductKeys& keys, const std::uint32_t* que
 
 void PairProducts::add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale,
                               float* output, std::byte* scratch) const {
-  const std::size_t tile = head_of(keys) * tiles_ + keys.keys.begin / kKeys;
+  const std::size_t tile = tile_of(keys);
   const std::size_t group = 2 * way_.pairs;
   const std::size_t begin = keys.keys.begin % kKeys;
   const std::size_t count = keys.keys.end - keys.keys.begin;
   const std::size_t from = begin / group * group;
-  const std::size_t pairs = in_whole(begin - from + count, group) / 2;
+  const std::size_t pairs = whole_groups(begin - from + count, group) / 2;
   auto* const high = reinterpret_cast<std::uint32_t*>(scratch);
   std::uint32_t* const low = is_split() ? high + kTileWords * kLanes : nullptr;
   auto* const sums = reinterpret_cast<float*>(high + kTileWords * kLanes * static_cast<std::size_t>(parts_));
