@@ -2,6 +2,7 @@
 #include "analysis/inspect.hpp"
 #include "analysis/reals.hpp"
 #include "base/json_number.hpp"
+#include "io/csv.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -127,14 +128,6 @@ Json layer_json(const LayerReport& layer) {
   return json;
 }
 
-/// A cell of text, quoted where it must be.
-std::string cell(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 }  // namespace
 
 std::string inspect_text(const std::vector<ArrayReport>& reports) {
@@ -176,7 +169,7 @@ std::string inspect_csv(const std::vector<ArrayReport>& reports) {
       "max,"
       "nan_rows,zero_rows,constant_columns\n";
   for (const ArrayReport& r : reports) {
-    text += fmt::format("{},{},{},{},{},{}", cell(r.file), cell(r.entry.name), cell(r.entry.type_name),
+    text += fmt::format("{},{},{},{},{},{}", csv_cell(r.file), csv_cell(r.entry.name), csv_cell(r.entry.type_name),
                         fmt::format("{}", fmt::join(r.entry.shape, "x")), r.bytes, r.entry.storage);
     if (!r.description) {
       text += std::string(13, ',') + "\n";

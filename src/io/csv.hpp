@@ -81,5 +81,7 @@ class CsvRows {
 
 /// Appends `cell` to `to`, in quotes when it would not be read back as it is without them.
 void append_csv_cell(std::string& to, std::string_view cell, char delimiter);
+/// The same between commas.
+[[nodiscard]] std::string csv_cell(std::string_view cell);
 
 }  // namespace attn

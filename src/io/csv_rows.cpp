@@ -51,6 +51,12 @@ void append_csv_cell(std::string& to, std::string_view cell, char delimiter) {
   to += '"';
 }
 
+std::string csv_cell(std::string_view cell) {
+  std::string quoted;
+  append_csv_cell(quoted, cell, ',');
+  return quoted;
+}
+
 CsvRows::CsvRows(Outputs::TextSink& sink, const std::vector<std::string>& header, char delimiter)
     : sink_(sink), delimiter_(delimiter) {
   check_delimiter(delimiter);

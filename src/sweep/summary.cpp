@@ -1,6 +1,8 @@
 // DIR/summary.csv: a table of all runs in the ledgers.
 #include "sweep/summary.hpp"
 
+#include "io/csv.hpp"
+
 #include <attn/io.hpp>
 
 #include <algorithm>
@@ -13,27 +15,17 @@ namespace attn::sweep {
 
 namespace {
 
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"') result += '"';
-    result += c;
-  }
-  return result + "\"";
-}
-
 std::string cell(const Json& value) {
   if (value.is_null()) return {};
-  if (value.is_string()) return quoted(value.get<std::string>());
+  if (value.is_string()) return csv_cell(value.get<std::string>());
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   if (value.is_number_float()) return fmt::format("{}", value.get<double>());
   if (value.is_array()) {
     std::vector<std::string> parts;
     for (const Json& part : value) parts.push_back(part.is_string() ? part.get<std::string>() : part.dump());
-    return quoted(fmt::format("{}", fmt::join(parts, " ")));
+    return csv_cell(fmt::format("{}", fmt::join(parts, " ")));
   }
-  return quoted(value.dump());
+  return csv_cell(value.dump());
 }
 
 const Json* member(const Json& record, const char* part, const std::string& name) {
@@ -89,7 +81,7 @@ std::string summary_csv(const std::map<std::string, Json>& records) {
   const std::vector<std::string> compare = names_below(rows, "compare");
   std::vector<std::string> header{"number", "id", "status", "exit"};
   for (const auto* part : {&options, &metrics, &compare})
-    for (const std::string& name : *part) header.push_back(quoted(name));
+    for (const std::string& name : *part) header.push_back(csv_cell(name));
   header.insert(header.end(), {"seconds", "outputs", "error"});
   std::string text = fmt::format("{}\n", fmt::join(header, ","));
   for (const Json* row : rows) {
@@ -105,7 +97,7 @@ std::string summary_csv(const std::map<std::string, Json>& records) {
     add("metrics", metrics);
     add("compare", compare);
     cells.push_back(row->contains("seconds") ? cell((*row)["seconds"]) : "");
-    cells.push_back(quoted(fmt::format("{}", fmt::join(output_files(*row), " "))));
+    cells.push_back(csv_cell(fmt::format("{}", fmt::join(output_files(*row), " "))));
     cells.push_back(row->contains("error") ? cell((*row)["error"]) : "");
     text += fmt::format("{}\n", fmt::join(cells, ","));
   }
