@@ -306,8 +306,7 @@ ApproxTable run_approx(const ApproxRequest& request, const RunContext& context) 
   // Opened before the work starts, so that a missing folder is said now.
   ApproxTable table;
   Outputs records(context.temporary_folder);
-  if (!r.report.empty())
-    records.add_text(FileName::parse_output(r.report), [&table](Outputs::TextSink& sink) { sink.write(approx_json(table)); });
+  add_report(records, r.report, [&table] { return approx_json(table); });
   if (!r.plot.empty())
     records.add_binary(FileName::parse_output(r.plot), "PNG", "name a file",
                        [&](Outputs::TextSink& sink) { sink.write(approx_picture(table, r.plot)); });

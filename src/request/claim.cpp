@@ -157,7 +157,7 @@ void refuse_nan(const RunRequest& r, const RunInputs& inputs, const engine::Plan
 void write_report(const ClaimRequest& request, const RunContext& context, const std::string& json) {
   if (request.report.empty()) return;
   Outputs report(context.temporary_folder);
-  report.add_text(FileName::parse_output(request.report), [&json](Outputs::TextSink& sink) { sink.write(json); });
+  add_report(report, request.report, [&json] { return json; });
   report.commit();
 }
 

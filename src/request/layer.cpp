@@ -5,6 +5,7 @@
 #include "model/blas.hpp"
 #include "request/layer_report.hpp"
 #include "request/layer_walk.hpp"
+#include "request/report.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -152,9 +153,7 @@ void run_layers(const LayerRequest& request, const RunContext& context) {
   // Both are opened before the work starts, so that a missing folder is said now.
   Outputs files(context.temporary_folder);
   Outputs report;
-  if (!request.run.report.empty())
-    report.add_text(FileName::parse_output(request.run.report),
-                    [&record](Outputs::TextSink& sink) { sink.write(layer_report_json(record)); });
+  add_report(report, request.run.report, [&record] { return layer_report_json(record); });
   if (is_tiled) (void)model::Blas::get();  // loading a library is no part of the work
   record.seconds.read = watch.lap();
   compute_as_decided(record, in, context, workspace, files);

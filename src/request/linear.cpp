@@ -199,9 +199,7 @@ void run_linear(const LinearRequest& request, const RunContext& context) {
   // Both are opened before the work starts, so that a missing folder is said now.
   Outputs files(context.temporary_folder);
   Outputs report;
-  if (!request.run.report.empty())
-    report.add_text(FileName::parse_output(request.run.report),
-                    [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
+  add_report(report, request.run.report, [&record] { return report_json(record); });
   if (record.compute == DType::f64) {
     compute<double>(record, context, files);
   } else {

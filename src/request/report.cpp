@@ -4,6 +4,8 @@
 #include "engine/engine.hpp"
 #include "request/report_parts.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace attn::request {
@@ -53,6 +55,11 @@ std::string report_json(const RunRecord& record) {
               {"isa", record.isa}};
   if (record.inputs->projection) report["parameters"] = parameters_json(*record.inputs->projection);
   return record_text(report);
+}
+
+void add_report(Outputs& outputs, const std::string& file, std::function<std::string()> json) {
+  if (file.empty()) return;
+  outputs.add_text(FileName::parse_output(file), [json = std::move(json)](Outputs::TextSink& sink) { sink.write(json()); });
 }
 
 std::string plan_text(const RunRecord& record, double expected_seconds) {

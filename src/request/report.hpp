@@ -7,6 +7,9 @@
 #include "request/run_outputs.hpp"
 #include "request/run_request.hpp"
 
+#include <attn/io.hpp>
+
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +42,9 @@ struct RunRecord {
 
 /// The JSON of --report, ending in a newline.
 [[nodiscard]] std::string report_json(const RunRecord& record);
+
+/// --report: declares the file, which gets what `json` returns when the outputs are committed. Nothing where none is asked for.
+void add_report(Outputs& outputs, const std::string& file, std::function<std::string()> json);
 
 /// The text of --dry-run.
 [[nodiscard]] std::string plan_text(const RunRecord& record, double expected_seconds);

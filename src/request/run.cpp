@@ -211,9 +211,7 @@ void run(const RunRequest& request, const RunContext& context) {
   std::optional<RankOutputs> shared;
   if (ranks) shared.emplace(*ranks, files);
   together([&] {
-    if (!own.report.empty() && leads)
-      report.add_text(FileName::parse_output(own.report),
-                      [&record](Outputs::TextSink& sink) { sink.write(report_json(record)); });
+    if (leads) add_report(report, own.report, [&record] { return report_json(record); });
   });
   if (ranks)
     attend_over_ranks(*ranks, record, context, files, *shared, report);
