@@ -89,10 +89,11 @@ class NamePlaces {
     static constexpr Direction directions[] = {{1, 0},    {-1, 0},    {0, -1},   {0, 1},   {1, -1},    {1, 1},
                                                {-1, -1},  {-1, 1},    {1, -0.5}, {1, 0.5}, {-1, -0.5}, {-1, 0.5},
                                                {0.5, -1}, {-0.5, -1}, {0.5, 1},  {-0.5, 1}};
-    for (double away = kMark; away < kScatterWidth; away += kNameHeight / 2)
+    constexpr int rings = 100;
+    for (int ring = 0; ring < rings; ++ring)
       for (const bool may_cross : {false, true})
         for (const auto& [across, along] : directions) {
-          const Box box = beside(mark, width, across, along, away);
+          const Box box = beside(mark, width, across, along, kMark + ring * kNameHeight / 2);
           if (!is_free(box) || (!may_cross && boxes_meet(box, avoided_))) continue;
           take(box);
           return box;
