@@ -24,7 +24,7 @@ Loaded loaded(Array array, std::vector<std::string> columns = {}) {
 
 TEST_CASE("columns keep their names until they are no columns any more") {
   const Loaded input = loaded(Array::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), {"a", "b", "c"});
-  test::RecordingReporter reporter;
+  test::Listener reporter;
   const Converted chosen = convert(input, {.columns = "c,a", .rows = "1"}, reporter);
   CHECK(chosen.columns == std::vector<std::string>{"c", "a"});
   CHECK(chosen.array.shape() == Shape{1, 2});
@@ -35,7 +35,7 @@ TEST_CASE("columns keep their names until they are no columns any more") {
 }
 
 TEST_CASE("steps are taken in their fixed order") {
-  test::RecordingReporter reporter;
+  test::Listener reporter;
   const Loaded input = loaded(Array::of<float>({4, 2}, {1, 9, 0, 9, 2, 9, 3, 9}));
   const Converted result = convert(
       input, {.columns = "1", .rows = "0..2", .one_hot = true, .reshape = {1, 3, -1}, .transpose = true, .dtype = DType::i8},
@@ -47,7 +47,7 @@ TEST_CASE("steps are taken in their fixed order") {
 }
 
 TEST_CASE("what happened to numbers is announced") {
-  test::RecordingReporter reporter;
+  test::Listener reporter;
   (void)convert(loaded(Array::of<float>({2, 1}, {0, 5})), {.normalize_rows = RowNorm::l2}, reporter);
   REQUIRE(reporter.warnings.size() == 1);
   CHECK(contains(reporter.warnings[0], "the first is row 0"));
@@ -57,7 +57,7 @@ TEST_CASE("what happened to numbers is announced") {
 }
 
 TEST_CASE("errors name the file, and steps that exclude each other are refused") {
-  test::RecordingReporter reporter;
+  test::Listener reporter;
   const Loaded input = loaded(Array::of<float>({2, 2}, {1, 2, 3, 4.5F}));
   CHECK(error_of([&] { (void)convert(input, {.rows = "7"}, reporter); }).where().file == "x.csv");
   CHECK(error_of([&] { (void)convert(input, {.columns = "3"}, reporter); }).where().file == "x.csv");

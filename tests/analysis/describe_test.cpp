@@ -108,10 +108,10 @@ TEST_CASE("norms of tiny and huge rows do not vanish or overflow") {
 }
 
 TEST_CASE("the JSON of a description is JSON, whatever the file is called and holds") {
-  test::TemporaryFolder folder;
+  test::TemporaryDirectory folder;
   const std::string file = folder / "n\xff\".csv";
-  test::spill(file, "nan,inf\n");
-  test::RecordingReporter reporter;
+  test::write_file(file, "nan,inf\n");
+  test::Listener reporter;
   const auto reports = inspect(FileName::parse(file), {}, false, reporter);
   const auto json = nlohmann::json::parse(inspect_json(reports, {}));
   REQUIRE(json.size() == 1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/transport.hpp"
+#include "tools/listener.hpp"
 
 #include <attn/array.hpp>
 #include <attn/error.hpp>
@@ -44,15 +45,6 @@ std::vector<std::string> run_linear_inside(const Words& arguments);
 
 /// Reads an NPY file of float32 or float64 and any number of dimensions (--combine rows writes five), by the test's own reader.
 [[nodiscard]] Array read_result(const std::filesystem::path& path);
-
-/// A Reporter that keeps what it is told.
-class Listener : public Reporter {
- public:
-  void warn(const std::string& message) override { warnings.push_back(message); }
-  void note(const std::string& message) override { notes.push_back(message); }
-  std::vector<std::string> warnings;
-  std::vector<std::string> notes;
-};
 
 /// True under AddressSanitizer, where long tests do a part of their work.
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,11 +1,9 @@
-// What the tests of the plan share: small named arrays and caught errors.
+// What the tests of the plan share: small named arrays, and errors.
 #pragma once
 
 #include "engine/inputs.hpp"
+#include "tools/errors.hpp"
 
-#include <attn/error.hpp>
-
-#include <functional>
 #include <optional>
 #include <random>
 #include <string>
@@ -14,6 +12,8 @@
 #include <doctest/doctest.h>
 
 namespace attn::engine::test {
+
+using testing::error_of;
 
 /// An array whose element n is n / 8, named "NAME NAME.npy".
 template <class T>
@@ -30,17 +30,6 @@ inline Inputs inputs_of(const Shape& query, const Shape& key, const Shape& value
   inputs.key = counted<float>("key", key);
   inputs.value = counted<float>("value", value);
   return inputs;
-}
-
-/// The error that `body` throws; fails the test when there is none.
-inline Error caught(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("no error was thrown");
-  return {Status::defect, "none"};
 }
 
 inline void check_contains(const std::string& text, const std::vector<std::string>& parts) {

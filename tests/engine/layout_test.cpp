@@ -49,18 +49,18 @@ TEST_CASE("packed heads lie side by side in the last dimension") {
 }
 
 TEST_CASE("what has no layout is refused") {
-  const Error width = caught([] { (void)head_layout(counted<float>("query", {5, 12}), 5); });
+  const Error width = error_of([] { (void)head_layout(counted<float>("query", {5, 12}), 5); });
   CHECK(width.status() == Status::data);
   CHECK_EQ(std::string(width.what()),
            "query query.npy [5, 12] cannot be split into 5 heads: its last dimension 12 is not a multiple of 5");
   CHECK_EQ(width.hint(), "numbers of heads that divide 12: 1, 2, 3, 4, 6, 12");
 
-  const Error heads = caught([] { (void)head_layout(counted<float>("query", {1, 4, 2, 2}), 2); });
+  const Error heads = error_of([] { (void)head_layout(counted<float>("query", {1, 4, 2, 2}), 2); });
   CHECK(heads.status() == Status::usage);
   check_contains(heads.what(), {"query query.npy [1, 4, 2, 2] has 4 heads", "2 were asked for"});
 
-  const Error rank = caught([] { (void)head_layout(counted<float>("query", {1, 1, 1, 1, 1}), 0); });
+  const Error rank = error_of([] { (void)head_layout(counted<float>("query", {1, 1, 1, 1, 1}), 0); });
   CHECK(rank.status() == Status::data);
   check_contains(rank.what(), {"query query.npy has 5 dimensions", "[batch, heads, length, dim]"});
-  CHECK(caught([] { (void)head_layout({Array(DType::f32, {}), "query"}, 0); }).status() == Status::data);
+  CHECK(error_of([] { (void)head_layout({Array(DType::f32, {}), "query"}, 0); }).status() == Status::data);
 }

@@ -11,12 +11,12 @@ using namespace attn::engine::test;
 
 Plan plan_of(const Inputs& inputs, const AttentionOptions& options = {}) { return make_plan(inputs, options, DType::f32); }
 
-Error error_of(const Inputs& inputs, const AttentionOptions& options = {}) {
-  return caught([&] { (void)plan_of(inputs, options); });
+Error planning_error(const Inputs& inputs, const AttentionOptions& options = {}) {
+  return error_of([&] { (void)plan_of(inputs, options); });
 }
 
 void check_misfit(const Inputs& inputs, const std::vector<std::string>& parts, const std::string& hint = {}) {
-  const Error error = error_of(inputs);
+  const Error error = planning_error(inputs);
   CHECK(error.status() == Status::data);
   check_contains(error.what(), parts);
   // Every shape is named.
@@ -27,7 +27,7 @@ void check_misfit(const Inputs& inputs, const std::vector<std::string>& parts, c
 }
 
 void check_usage(const AttentionOptions& options, const std::vector<std::string>& parts) {
-  const Error error = error_of(inputs_of({3, 4}, {3, 4}, {3, 4}), options);
+  const Error error = planning_error(inputs_of({3, 4}, {3, 4}, {3, 4}), options);
   CHECK(error.status() == Status::usage);
   check_contains(error.what(), parts);
 }
@@ -89,8 +89,8 @@ TEST_CASE("shapes that do not fit are all named") {
 TEST_CASE("a past must be complete and fit") {
   Inputs inputs = inputs_of({2, 4}, {2, 4}, {2, 6});
   inputs.past_key = counted<float>("past key", {1, 1, 5, 4});
-  CHECK(error_of(inputs).status() == Status::usage);
-  check_contains(error_of(inputs).what(), {"--past-key", "--past-value"});
+  CHECK(planning_error(inputs).status() == Status::usage);
+  check_contains(planning_error(inputs).what(), {"--past-key", "--past-value"});
   inputs.past_value = counted<float>("past value", {1, 1, 5, 6});
   const Plan plan = plan_of(inputs);
   CHECK_EQ(plan.dims.kv_len, 7);
@@ -104,8 +104,9 @@ TEST_CASE("a past must be complete and fit") {
   inputs.past_value = counted<float>("past value", {1, 2, 5, 6});
   check_misfit(inputs, {"differ in the number of heads"});
   inputs.past_value = counted<float>("past value", {5, 6});
-  CHECK(error_of(inputs).status() == Status::data);
-  check_contains(error_of(inputs).what(), {"past value past value.npy has the shape [5, 6]", "[batch, kv_heads, length, dim]"});
+  CHECK(planning_error(inputs).status() == Status::data);
+  check_contains(planning_error(inputs).what(),
+                 {"past value past value.npy has the shape [5, 6]", "[batch, kv_heads, length, dim]"});
 }
 
 TEST_CASE("positions that have two readings must be said") {
@@ -113,7 +114,7 @@ TEST_CASE("positions that have two readings must be said") {
   AttentionOptions options;
   CHECK_EQ(plan_of(wide, options).query_offset, std::vector<std::int64_t>{0});
   options.causal = true;
-  const Error error = error_of(wide, options);
+  const Error error = planning_error(wide, options);
   CHECK(error.status() == Status::usage);
   CHECK_EQ(std::string(error.what()),
            "--causal with 2 queries and 5 keys has two readings: say with --query-offset where the first query stands");
@@ -124,10 +125,10 @@ TEST_CASE("positions that have two readings must be said") {
            "(rows are queries, columns keys; drawn for 2 queries and 4 keys)");
   options = {};
   options.window.left = 3;
-  check_contains(error_of(wide, options).what(), {"--window with 2 queries"});
+  check_contains(planning_error(wide, options).what(), {"--window with 2 queries"});
   options = {};
   options.alibi = true;
-  check_contains(error_of(wide, options).what(), {"--alibi with 2 queries"});
+  check_contains(planning_error(wide, options).what(), {"--alibi with 2 queries"});
   // RoPE alone has its default, as has a square problem.
   options = {};
   options.rope = RopePairing::half;
@@ -147,16 +148,17 @@ TEST_CASE("the query offset may be the end, one number, or one for each batch en
   options.query_offset.values = {1, 2, 3};
   CHECK_EQ(plan_of(inputs, options).query_offset, std::vector<std::int64_t>{1, 2, 3});
   options.query_offset.values = {1, 2};
-  CHECK_EQ(std::string(error_of(inputs, options).what()), "--query-offset has 2 numbers for 3 batch entries (expected 1 or 3)");
+  CHECK_EQ(std::string(planning_error(inputs, options).what()),
+           "--query-offset has 2 numbers for 3 batch entries (expected 1 or 3)");
   inputs.key_lengths = {4};
   options.query_offset = {};
   CHECK_EQ(plan_of(inputs, options).key_length, std::vector<std::size_t>{4, 4, 4});
   inputs.key_lengths = {4, 4};
-  CHECK(error_of(inputs).status() == Status::data);
+  CHECK(planning_error(inputs).status() == Status::data);
   inputs.key_lengths = {6};
-  CHECK_EQ(std::string(error_of(inputs).what()), "--key-lengths: 6 is not between 0 and the 5 keys there are");
+  CHECK_EQ(std::string(planning_error(inputs).what()), "--key-lengths: 6 is not between 0 and the 5 keys there are");
   inputs.key_lengths = {-1};
-  CHECK(error_of(inputs).status() == Status::data);
+  CHECK(planning_error(inputs).status() == Status::data);
 }
 
 TEST_CASE("numbers without a meaning are refused") {
@@ -188,7 +190,7 @@ TEST_CASE("numbers without a meaning are refused") {
   o.combine = Combine::rows;
   check_usage(o, {"--residual", "--combine rows"});
   o.combine = Combine::sum;
-  const Error widths = error_of(inputs_of({3, 4}, {3, 4}, {3, 5}), o);
+  const Error widths = planning_error(inputs_of({3, 4}, {3, 4}, {3, 5}), o);
   CHECK(widths.status() == Status::data);
   check_contains(widths.what(), {"the query (4 wide)", "the output (5 wide)", "value value.npy [3, 5]"});
 }
@@ -216,7 +218,7 @@ TEST_CASE("masks broadcast right-aligned, and may stop early") {
   for (const Shape& shape : {Shape{4, 6}, Shape{3, 5}, Shape{2, 4, 5}, Shape{3, 3, 4, 5}, Shape{5, 4}, Shape{2, 0, 4, 5}}) {
     INFO(to_string(shape));
     inputs.masks = {mask_of(shape)};
-    const Error error = error_of(inputs);
+    const Error error = planning_error(inputs);
     CHECK(error.status() == Status::data);
     check_contains(error.what(),
                    {"mask m.npy " + to_string(shape), "does not broadcast to [batch 2, heads 3, queries 4, keys 5]"});
@@ -233,9 +235,9 @@ TEST_CASE("segments name every query and key") {
   inputs.segments = {Array::of<float>({3, 1}, {1, 1, 2}), "segments s.csv"};
   CHECK_FALSE(plan_of(inputs).visible(0, 0, 2, 1));
   inputs.segments = {Array::of<float>({3}, {1, 1.5, 2}), "segments s.csv"};
-  CHECK_EQ(std::string(error_of(inputs).what()), "segments s.csv: entry 1 is 1.5 (expected an integer id)");
+  CHECK_EQ(std::string(planning_error(inputs).what()), "segments s.csv: entry 1 is 1.5 (expected an integer id)");
   inputs.segments = {Array::of<std::int32_t>({2}, {1, 2}), "segments s.npy"};
-  CHECK_EQ(std::string(error_of(inputs).what()),
+  CHECK_EQ(std::string(planning_error(inputs).what()),
            "segments s.npy [2] does not name the segment of every query (expected [3] or [2, 3])");
   inputs.segments = {Array::of<std::int32_t>({2, 3}, {1, 1, 2, 3, 3, 3}), "segments s.npy"};
   CHECK(plan_of(inputs).visible(1, 0, 0, 2));
@@ -243,8 +245,8 @@ TEST_CASE("segments name every query and key") {
   CHECK(plan_of(inputs).visible(1, 0, 0, 0));
   CHECK_FALSE(plan_of(inputs).visible(1, 0, 0, 1));
   inputs.segments = {};
-  CHECK(error_of(inputs).status() == Status::usage);
+  CHECK(planning_error(inputs).status() == Status::usage);
   Inputs wide = inputs_of({2, 4}, {3, 4}, {3, 4});
   wide.segments = {Array::of<std::int32_t>({2}, {1, 2}), "segments s.npy"};
-  check_contains(error_of(wide).what(), {"the 3 keys need --key-segments"});
+  check_contains(planning_error(wide).what(), {"the 3 keys need --key-segments"});
 }

@@ -180,7 +180,7 @@ TEST_CASE("far positions and wide windows stay exact, or are refused") {
   CHECK(plan_at(far, 0).range(0, 2).empty());
   CHECK(plan_at(-far, largest).range(0, 2).empty());
   for (const std::int64_t offset : {far + 1, -far - 1, largest, std::numeric_limits<std::int64_t>::min()})
-    CHECK(caught([&] { (void)plan_at(offset, 1); }).status() == Status::data);
+    CHECK(error_of([&] { (void)plan_at(offset, 1); }).status() == Status::data);
 }
 
 TEST_CASE("ALiBi's slopes are those of its paper") {

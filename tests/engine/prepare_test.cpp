@@ -150,7 +150,7 @@ TEST_CASE("zero vectors follow their policy and are counted where they matter") 
   options.zero_vectors = Policy::nan;
   CHECK(std::isnan(ready<float>(inputs, options).operands.query.row(0, 0, 0)[0]));
   options.zero_vectors = Policy::error;
-  const Error error = caught([&] { (void)ready<float>(inputs, options); });
+  const Error error = error_of([&] { (void)ready<float>(inputs, options); });
   CHECK(error.status() == Status::data);
   check_contains(error.what(), {"query x.npy: row 0 is a zero vector"});
   // A key that no query sees is absent, zero or not.

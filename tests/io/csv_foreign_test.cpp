@@ -16,7 +16,7 @@ void check_named(std::string_view bytes, std::string_view what, std::string_view
   CHECK(failure.status == Status::data);
   CHECK(contains(failure.message, what));
   CHECK(contains(failure.hint, hint));
-  Notes notes;
+  Listener notes;
   if (what != "a JSON file")
     CHECK(failure_of([&] { (void)parse_names(bytes, FileName{"x.csv", ""}, {}, notes); }).status == Status::data);
 }
@@ -57,7 +57,7 @@ TEST_CASE("UTF-16 and UTF-32 are refused with the iconv command") {
 }
 
 TEST_CASE("names of rows are lines or one column") {
-  Notes notes;
+  Listener notes;
   const auto names = [&](std::string_view text, std::string selector = {}) {
     return parse_names(text, FileName{"x.csv", std::move(selector)}, {}, notes);
   };

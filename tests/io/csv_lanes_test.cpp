@@ -331,7 +331,7 @@ TEST_CASE("hostile text ends soon, in bounded memory") {
   for (const std::string& text : texts) {
     CAPTURE(text.substr(0, 20));
     const auto begin = std::chrono::steady_clock::now();
-    Notes notes;
+    Listener notes;
     for (const Header header : {Header::automatic, Header::yes}) {
       ReadOptions options;
       options.header = header;

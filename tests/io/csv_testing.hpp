@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/csv.hpp"
+#include "tools/listener.hpp"
 
 #include <attn/io.hpp>
 
@@ -13,14 +14,6 @@
 #include <vector>
 
 namespace attn::testing {
-
-class Notes : public Reporter {
- public:
-  void warn(const std::string& message) override { warnings.push_back(message); }
-  void note(const std::string& message) override { notes.push_back(message); }
-  std::vector<std::string> warnings;
-  std::vector<std::string> notes;
-};
 
 /// What went wrong: nothing when `status` is ok.
 struct Failure {
@@ -64,7 +57,7 @@ struct Case {
 
 inline Parsed parse(std::string_view text, const Case& how = {}) {
   Parsed result;
-  Notes notes;
+  Listener notes;
   result.failure = failure_of([&] {
     const Loaded loaded = parse_csv(text, FileName{how.path, how.selector}, how.options, notes, how.tuning);
     result.shape = loaded.array.shape();

@@ -37,7 +37,7 @@ void check_round_trip(const std::vector<Bits>& bits, std::size_t columns, std::u
   const std::string text = written<T>(shape, values);
   ReadOptions options;
   options.text_type = dtype_of<T>;
-  Notes notes;
+  Listener notes;
   for (const CsvLane lane : {CsvLane::plain, CsvLane::quoted}) {
     CsvTuning tuning;
     tuning.lane = lane;
@@ -144,7 +144,7 @@ TEST_CASE("names of rows and columns, quoted where they must be") {
   CHECK(written<float>({7, 2}, values, options).starts_with("name;x;\"y;z\"\na;1;1\nb,c;1;1\n"));
   options.delimiter = ' ';
   CHECK(contains(written<float>({7, 2}, values, options), "\n\"\" 1 1\n"));
-  Notes notes;
+  Listener notes;
   CHECK(parse_names(written<float>({7, 2}, values, options), FileName{"x.csv", "name"}, {}, notes) == options.row_names);
   options.delimiter = '\t';
   CHECK(parse_names(written<float>({7, 2}, values, options), FileName{"x.csv", "1"}, {}, notes) == options.row_names);

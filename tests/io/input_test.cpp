@@ -48,15 +48,15 @@ ReadOptions from(Format format) {
 }  // namespace
 
 TEST_CASE("what is let go of is no longer held, and is there when it is read again") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "long";
   std::string content(std::size_t{5} << 20U, ' ');
   for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 % 251);
-  spill(path, content);
+  write_file(path, content);
   const Input input = open_input(path);
   REQUIRE(input.mapped != nullptr);
   const auto held_kib = [&] {
-    std::istringstream maps(slurp("/proc/self/smaps"));
+    std::istringstream maps(read_file("/proc/self/smaps"));
     long kib = 0;
     bool is_it = false;
     for (std::string line; std::getline(maps, line);) {
@@ -91,7 +91,7 @@ TEST_CASE("formats by extension") {
 }
 
 TEST_CASE("what stands behind a colon selects, unless the path exists as written") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const auto parts = [](const std::string& text) {
     const FileName name = FileName::parse(text);
     CHECK(name.text() == text);
@@ -104,23 +104,23 @@ TEST_CASE("what stands behind a colon selects, unless the path exists as written
   CHECK(parts(":x") == ":x|");
   CHECK(parts("x") == "x|");
   const std::string colon = folder / "a:b";
-  spill(colon, "");
+  write_file(colon, "");
   CHECK(parts(colon) == colon + "|");
   CHECK(parts(colon + ":c") == colon + "|c");
   CHECK(parts(colon + ":c:d") == colon + "|c:d");
 }
 
 TEST_CASE("files that cannot be read say why") {
-  const TemporaryFolder folder;
-  spill(folder / "numbers.npy", slurp(fixture("version_1.npy")));
+  const TemporaryDirectory folder;
+  write_file(folder / "numbers.npy", read_file(fixture("version_1.npy")));
   const Error missing = error_of([&] { (void)read(folder / "nunbers.npy"); });
   CHECK(missing.status() == Status::io);
   CHECK(contains(missing.hint(), folder / "numbers.npy"));
   CHECK(contains(error_of([&] { (void)read(folder / "no/x.npy"); }).hint(), "no folder"));
-  const Error directory = error_of([&] { (void)read(folder.path()); });
+  const Error directory = error_of([&] { (void)read(folder.path().string()); });
   CHECK(directory.status() == Status::io);
   CHECK(contains(directory.what(), "folder"));
-  spill(folder / "empty.npy", "");
+  write_file(folder / "empty.npy", "");
   const Error empty = error_of([&] { (void)read(folder / "empty.npy"); });
   CHECK(empty.status() == Status::data);
   CHECK(contains(empty.what(), "empty"));
@@ -132,7 +132,7 @@ TEST_CASE("files that cannot be read say why") {
 }
 
 TEST_CASE("standard input, pipes and devices are read to their end") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = fixture("little_c_float32.npy");
   {
     const StandardInput redirected(file);
@@ -153,7 +153,7 @@ TEST_CASE("standard input, pipes and devices are read to their end") {
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   const std::string large = folder / "large.npy";
   write_array({large, {}}, sample_array(DType::f64, {500, 1001}), {});
-  std::thread writer([&] { spill(pipe, slurp(large) + slurp(file)); });
+  std::thread writer([&] { write_file(pipe, read_file(large) + read_file(file)); });
   const Loaded loaded = read(pipe);
   writer.join();
   CHECK(loaded.mapped == nullptr);
@@ -161,7 +161,7 @@ TEST_CASE("standard input, pipes and devices are read to their end") {
 }
 
 TEST_CASE("standard input that is a large file is mapped, one that was read from goes on where it stands") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string large = folder / "large.npy";
   write_array({large, {}}, sample_array(DType::f64, {500, 1001}), {});
   {
@@ -170,7 +170,7 @@ TEST_CASE("standard input that is a large file is mapped, one that was read from
     CHECK(loaded.mapped != nullptr);
     check_sample(loaded.array, DType::f64, {500, 1001});
   }
-  spill(folder / "two", "skip" + slurp(fixture("version_1.npy")));
+  write_file(folder / "two", "skip" + read_file(fixture("version_1.npy")));
   const StandardInput redirected(folder / "two");
   std::array<char, 4> skipped{};
   REQUIRE(::read(STDIN_FILENO, skipped.data(), 4) == 4);
@@ -178,20 +178,20 @@ TEST_CASE("standard input that is a large file is mapped, one that was read from
 }
 
 TEST_CASE("unknown names and streams are told by their content, and --from decides") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const char* name : {"one.npz", "one.safetensors", "version_1.npy"}) {
     CAPTURE(name);
     const std::string file = folder / "data";
-    spill(file, slurp(fixture(name)));
+    write_file(file, read_file(fixture(name)));
     CHECK(read(file).format == format_of_path(name));
     CHECK(read(file, from(*format_of_path(name))).format == format_of_path(name));
   }
 }
 
 TEST_CASE("text is read as CSV, from files of any name and from streams, also as names") {
-  const TemporaryFolder folder;
-  spill(folder / "table.txt", "a,b\n1,2.5\n3,4\n");
-  spill(folder / "table.tsv", "1\t2\n");
+  const TemporaryDirectory folder;
+  write_file(folder / "table.txt", "a,b\n1,2.5\n3,4\n");
+  write_file(folder / "table.tsv", "1\t2\n");
   const Loaded loaded = read(folder / "table.txt");
   CHECK(loaded.format == Format::csv);
   CHECK(loaded.columns == std::vector<std::string>{"a", "b"});
@@ -199,7 +199,7 @@ TEST_CASE("text is read as CSV, from files of any name and from streams, also as
   CHECK(loaded.array.at_flat(1) == 2.5);
   CHECK(read(folder / "table.tsv").array.shape() == Shape{1, 2});
   CHECK(read(folder / "table.tsv").format == Format::tsv);
-  RecordingReporter reporter;
+  Listener reporter;
   CHECK(read_names(FileName::parse(folder / "table.txt:a"), {}, reporter) == std::vector<std::string>{"1", "3"});
   CHECK(error_of([&] { (void)read_names({fixture("one.npz"), {}}, {}, reporter); }).status() == Status::data);
   const auto entries = list_arrays({folder / "table.txt", {}}, {}, reporter);
@@ -210,21 +210,21 @@ TEST_CASE("text is read as CSV, from files of any name and from streams, also as
 }
 
 TEST_CASE("a name that says one thing over content that is another") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const auto refused = [&](const std::string& name, const std::string& content, const std::string& reason,
                            const std::string& hint) {
     CAPTURE(name);
-    spill(folder / name, content);
+    write_file(folder / name, content);
     const Error error = error_of([&] { (void)read(folder / name); });
     CHECK(error.status() == Status::data);
     CHECK_MESSAGE(contains(error.what(), reason), error.what());
     CHECK_MESSAGE(contains(error.hint(), hint), error.hint());
   };
-  const std::string npy = slurp(fixture("version_1.npy"));
+  const std::string npy = read_file(fixture("version_1.npy"));
   refused("a.npy", "1,2\n3,4\n", "its name says npy, but the content is text", "--from csv");
   refused("a.npz", npy, "its name says npz, but the content is npy", "--from npy");
   refused("a.csv", npy, "its name says csv, but the content is npy", "--from npy");
-  refused("a.npy", slurp(fixture("one.npz")), "its name says npy, but the content is npz", "--from npz");
+  refused("a.npy", read_file(fixture("one.npz")), "its name says npy, but the content is npz", "--from npz");
   refused("a.csv", std::string("\x1f\x8b\x08\0\0\0\0\0", 8), "gzip", "gunzip");
   refused("a", std::string("\x1f\x8b\x08\0\0\0\0\0", 8), "gzip", "gunzip");
   refused("a.npy", std::string("\x80\x04\x95\0\0\0\0", 7), "pickle", "never");

@@ -93,7 +93,7 @@ TEST_CASE("column-major arrays of many sizes around the tile") {
 TEST_CASE("versions 1 to 3") {
   for (const char version : {'1', '2', '3'})
     check_sample(read(fixture(fmt::format("version_{}.npy", version))).array, DType::f32, {2, 2});
-  std::string file = slurp(fixture("version_1.npy"));
+  std::string file = read_file(fixture("version_1.npy"));
   file[6] = 4;
   CHECK(contains(error_in(file).what(), "version 4.0"));
 }
@@ -220,7 +220,7 @@ TEST_CASE("every truncation and many flipped bytes of valid files are read or re
   std::mt19937 random(20240531);
   for (const char* name :
        {"little_c_float32.npy", "big_f_int16.npy", "version_2.npy", "shape_f_2x3x5x7.npy", "refused_record.npy"}) {
-    const std::string valid = slurp(fixture(name));
+    const std::string valid = read_file(fixture(name));
     for (std::size_t size = 0; size < valid.size(); ++size) CHECK(error_in(valid.substr(0, size)).status() == Status::data);
     for (int round = 0; round < 3000; ++round) {
       std::string file = valid;
@@ -237,19 +237,19 @@ TEST_CASE("every truncation and many flipped bytes of valid files are read or re
 }
 
 TEST_CASE("what is written is byte for byte what NumPy writes, and reads back") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const DType type : all_types) {
     CAPTURE(dtype_name(type));
     const std::string file = folder / "x.npy";
     write_array(FileName::parse(file), sample_array(type, {3, 5}), {});
-    CHECK(slurp(file) == slurp(fixture(fmt::format("little_c_{}.npy", dtype_name(type)))));
+    CHECK(read_file(file) == read_file(fixture(fmt::format("little_c_{}.npy", dtype_name(type)))));
   }
   for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3, 5, 7}, Shape{0}, Shape{2, 0, 4}}) {
     CAPTURE(to_string(shape));
     const std::string name = shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
     const std::string file = folder / "y.npy";
     write_array(FileName::parse(file), sample_array(DType::f32, shape), {});
-    CHECK(slurp(file) == slurp(fixture("shape_c_" + name + ".npy")));
+    CHECK(read_file(file) == read_file(fixture("shape_c_" + name + ".npy")));
   }
   CHECK(npy_header(DType::f32, {1, 2, 3, 4, 5}).size() % 64 == 0);
   const std::string long_header = npy_header(DType::f32, Shape(40000, 1));
@@ -258,7 +258,7 @@ TEST_CASE("what is written is byte for byte what NumPy writes, and reads back") 
 }
 
 TEST_CASE("large files are mapped, small ones copied, and changes are found") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder / "large.npy";
   const Array large = sample_array(DType::f64, {1000, 300});
   write_array(FileName::parse(file), large, {});

@@ -52,7 +52,7 @@ std::string forced_zip64(const std::string& path, const std::vector<bool>& defla
   file.finish();
   file.stage();
   file.publish();
-  return slurp(path);
+  return read_file(path);
 }
 
 void write_stored(const std::string& path) {
@@ -110,7 +110,7 @@ TEST_CASE("a missing or wrong name lists what there is") {
 }
 
 TEST_CASE("the list of arrays tells types, shapes and storage") {
-  RecordingReporter reporter;
+  Listener reporter;
   const auto entries = list_arrays(FileName::parse(fixture("order.npz")), {}, reporter);
   REQUIRE(entries.size() == 2);
   CHECK(entries[0].name == "f");
@@ -130,7 +130,7 @@ TEST_CASE("the list of arrays tells types, shapes and storage") {
 
 TEST_CASE("other compressions and encryption are refused by name") {
   CHECK(contains(error_of([] { (void)read(fixture("bzip2.npz")); }).what(), "bzip2"));
-  std::string file = slurp(fixture("one.npz"));
+  std::string file = read_file(fixture("one.npz"));
   put(file, directory_of(file) + 8, 1, 2);
   CHECK(contains(error_in(file).what(), "encrypted"));
 }
@@ -138,17 +138,17 @@ TEST_CASE("other compressions and encryption are refused by name") {
 TEST_CASE("checksums are verified") {
   for (const std::string name : {"one.npz", "zeros.npz"}) {
     CAPTURE(name);
-    std::string file = slurp(fixture(name));
+    std::string file = read_file(fixture(name));
     put(file, directory_of(file) + 16, 0x12345678, 4);
     CHECK(contains(error_in(file).what(), "checksum"));
   }
-  std::string file = slurp(fixture("one.npz"));
+  std::string file = read_file(fixture("one.npz"));
   file[directory_of(file) - 1] ^= 1;  // the last byte of data
   CHECK(contains(error_in(file).what(), "checksum"));
 }
 
 TEST_CASE("sizes that lie are refused before memory is taken") {
-  const std::string valid = slurp(fixture("zeros.npz"));
+  const std::string valid = read_file(fixture("zeros.npz"));
   const std::size_t directory = directory_of(valid);
   std::string file = valid;
   put(file, directory + 24, 0xFFFFFFF0, 4);  // says that it unpacks to 4 GiB
@@ -165,11 +165,11 @@ TEST_CASE("sizes that lie are refused before memory is taken") {
 }
 
 TEST_CASE("two entries of one name, and two over the same bytes, are refused") {
-  std::string file = slurp(fixture("folder.npz"));
+  std::string file = read_file(fixture("folder.npz"));
   for (std::size_t at = file.find("layer/1"); at != std::string::npos; at = file.find("layer/1", at))
     file.replace(at, 7, "layer/0");
   CHECK(contains(error_in(file, "layer/0/w").what(), "two entries named"));
-  file = slurp(fixture("folder.npz"));
+  file = read_file(fixture("folder.npz"));
   const std::size_t second = file.find("PK\1\2", directory_of(file) + 4);
   put(file, second + 42, 0, 4);
   CHECK(contains(error_in(file, "layer/0/w").what(), "overlaps"));
@@ -177,9 +177,9 @@ TEST_CASE("two entries of one name, and two over the same bytes, are refused") {
 
 TEST_CASE("every truncation and many flipped bytes are read or refused, never worse") {
   std::mt19937 random(7);
-  const TemporaryFolder folder;
-  for (const std::string& valid : {slurp(fixture("three_stored.npz")), slurp(fixture("three_deflated.npz")),
-                                   slurp(fixture("zip64.npz")), forced_zip64(folder / "z.npz")}) {
+  const TemporaryDirectory folder;
+  for (const std::string& valid : {read_file(fixture("three_stored.npz")), read_file(fixture("three_deflated.npz")),
+                                   read_file(fixture("zip64.npz")), forced_zip64(folder / "z.npz")}) {
     for (std::size_t size = 0; size < valid.size(); ++size)
       REQUIRE(error_in(valid.substr(0, size), "Q").status() == Status::data);
     const std::size_t directory = directory_of(valid);
@@ -196,7 +196,7 @@ TEST_CASE("every truncation and many flipped bytes are read or refused, never wo
 }
 
 TEST_CASE("written archives read back; stored arrays are aligned for mapping") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const bool deflate : {false, true}) {
     CAPTURE(deflate);
     const std::string file = folder / "out.npz";
@@ -211,7 +211,7 @@ TEST_CASE("written archives read back; stored arrays are aligned for mapping") {
     outputs.commit();
     for (const DType type : all_types) check_sample(read(fmt::format("{}:{}", file, dtype_name(type))).array, type, {3, 5});
     if (deflate) continue;
-    const std::string bytes = slurp(file);
+    const std::string bytes = read_file(file);
     const ZipArchive archive(bytes_of(bytes), file);
     for (const ZipEntry& entry : archive.entries())
       CHECK((reinterpret_cast<const char*>(archive.raw_bytes(entry).data()) - bytes.data()) % 64 == 0);
@@ -220,7 +220,7 @@ TEST_CASE("written archives read back; stored arrays are aligned for mapping") {
 }
 
 TEST_CASE("deflate makes large regular arrays small, and large entries are mapped") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Array array = sample_array(DType::f32, {1000, 700});
   WriteOptions deflated;
   deflated.deflate = true;
@@ -234,7 +234,7 @@ TEST_CASE("deflate makes large regular arrays small, and large entries are mappe
 }
 
 TEST_CASE("ZIP64 records are written where needed and read") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = forced_zip64(folder / "z.npz");
   check_sample(parse(file, "stored"), DType::f32, {3, 5});
   check_sample(parse(file, "deflated"), DType::f32, {3, 5});
@@ -245,10 +245,10 @@ TEST_CASE("ZIP64 records are written where needed and read") {
 }
 
 TEST_CASE("the same arrays give the same bytes, those that tests/data/check_written.py found right") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_stored(folder / "stored.npz");
-  CHECK(slurp(folder / "stored.npz") == slurp(fixture("written_stored.npz")));
-  CHECK(forced_zip64(folder / "zip64.npz", {false}) == slurp(fixture("written_zip64.npz")));
+  CHECK(read_file(folder / "stored.npz") == read_file(fixture("written_stored.npz")));
+  CHECK(forced_zip64(folder / "zip64.npz", {false}) == read_file(fixture("written_zip64.npz")));
 }
 
 TEST_CASE("write the files that check_written.py looks at" * doctest::skip()) {

@@ -23,8 +23,8 @@ using namespace attn;
 using namespace attn::test;
 
 TEST_CASE("a killed program leaves nothing behind") {
-  const TemporaryFolder folder;
-  spill(folder / "old.npy", "old");
+  const TemporaryDirectory folder;
+  write_file(folder / "old.npy", "old");
   const int status = in_child([&] {
     Outputs outputs;
     add_sample(outputs, folder / "new.npy");
@@ -34,11 +34,11 @@ TEST_CASE("a killed program leaves nothing behind") {
   });
   CHECK(WIFSIGNALED(status));
   CHECK(folder.names() == Names{"old.npy"});
-  CHECK(slurp(folder / "old.npy") == "old");
+  CHECK(read_file(folder / "old.npy") == "old");
 }
 
 TEST_CASE("a full device is an error of writing, and no file has changed") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const Format format : {Format::npy, Format::npz, Format::safetensors}) {
     CAPTURE(format_name(format));
     Outputs outputs;
@@ -52,7 +52,7 @@ TEST_CASE("a full device is an error of writing, and no file has changed") {
 }
 
 TEST_CASE("a file that may not grow is refused when it is declared") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int status = in_child([&] {
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1 << 20, 1 << 20};
@@ -65,7 +65,7 @@ TEST_CASE("a file that may not grow is refused when it is declared") {
 }
 
 TEST_CASE("a piece that the system does not take is an error of writing") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int status = in_child([&] {
     std::signal(SIGXFSZ, SIG_IGN);
     Outputs outputs;
@@ -80,7 +80,7 @@ TEST_CASE("a piece that the system does not take is an error of writing") {
 }
 
 TEST_CASE("standard output and pipes get what a file would get") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const Format format : {Format::npy, Format::npz, Format::safetensors}) {
     CAPTURE(format_name(format));
     const std::string file = folder / fmt::format("x.{}", format_name(format));
@@ -96,21 +96,21 @@ TEST_CASE("standard output and pipes get what a file would get") {
         write_array({target, name}, sample_array(DType::f32, {30, 50}), as(format));
       });
       CHECK(status == 0);
-      CHECK(slurp(got) == "before " + slurp(file));
+      CHECK(read_file(got) == "before " + read_file(file));
     }
     const std::string pipe = folder / "pipe";
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
     std::string got;
-    std::thread reader([&] { got = slurp(pipe); });
+    std::thread reader([&] { got = read_file(pipe); });
     write_array({pipe, name}, sample_array(DType::f32, {30, 50}), as(format));
     reader.join();
-    CHECK(got == slurp(file));
+    CHECK(got == read_file(file));
     REQUIRE(::unlink(pipe.c_str()) == 0);
   }
 }
 
 TEST_CASE("a reader of standard output that goes away ends the program by SIGPIPE and leaves nothing behind") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int status = in_child([&] {
     std::array<int, 2> ends{};
     if (::pipe(ends.data()) != 0) ::_exit(98);
@@ -127,9 +127,9 @@ TEST_CASE("a reader of standard output that goes away ends the program by SIGPIP
 }
 
 TEST_CASE("CSV too large for memory waits in a file without a name") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Shape shape{300, 40000};  // 96 MB
-  Outputs outputs(folder.path());
+  Outputs outputs(folder.path().string());
   auto* memory = outputs.add({"/dev/full", {}}, "x", DType::f64, shape, as(Format::csv));
   memory[element_count(shape, 8) * 8 - 1] = std::byte{1};
   CHECK(error_of([&] { outputs.commit(); }).status() == Status::io);
@@ -155,8 +155,8 @@ TEST_CASE("binary data does not go to a terminal") {
 }
 
 TEST_CASE("file systems without nameless files get a temporary name, removed when nothing comes of it") {
-  const TemporaryFolder folder;
-  spill(folder / "old", "old");
+  const TemporaryDirectory folder;
+  write_file(folder / "old", "old");
   for (const std::string name : {"old", "new"}) {
     const Target target = resolve_target(folder / name);
     {
@@ -169,13 +169,13 @@ TEST_CASE("file systems without nameless files get a temporary name, removed whe
     file.finish();
     file.stage();
     file.publish();
-    CHECK(slurp(folder / name) == "contents");
+    CHECK(read_file(folder / name) == "contents");
   }
   CHECK(folder.names() == Names{"new", "old"});
 }
 
 TEST_CASE("a new file that lost its partner is taken back") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   StagedFile file(resolve_target(folder / "x"));
   file.finish();
   file.stage();
@@ -186,9 +186,9 @@ TEST_CASE("a new file that lost its partner is taken back") {
 }
 
 TEST_CASE("large scratch files leave no name, in memory or not") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const std::uint64_t expected : {std::uint64_t{100}, StagedFile::unknown_size}) {
-    StagedFile file(folder.path(), expected, "x");
+    StagedFile file(folder.path().string(), expected, "x");
     file.resize(10000);
     std::byte* memory = file.map(5000, 5000);
     memory[4999] = std::byte{42};

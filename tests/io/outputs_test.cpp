@@ -23,7 +23,7 @@ using namespace attn;
 using namespace attn::test;
 
 TEST_CASE("nothing appears before commit, and everything with it") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   {
     Outputs outputs;
     add_sample(outputs, folder / "a.npy");
@@ -46,11 +46,11 @@ TEST_CASE("nothing appears before commit, and everything with it") {
   CHECK(folder.names() == Names{"a.npy", "b.npz", "c.safetensors", "d.txt"});
   check_sample(read(folder / "b.npz:x").array, DType::f32, {3, 5});
   check_sample(read(folder / "c.safetensors:array").array, DType::f32, {3, 5});
-  CHECK(slurp(folder / "d.txt") == "text");
+  CHECK(read_file(folder / "d.txt") == "text");
 }
 
 TEST_CASE("memory is zero-filled, empty arrays too are written") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   for (const std::string name : {"x.npy", "x.npz", "x.safetensors"}) {
     CAPTURE(name);
     Outputs outputs;
@@ -66,18 +66,18 @@ TEST_CASE("memory is zero-filled, empty arrays too are written") {
 }
 
 TEST_CASE("a producer that fails leaves all files as they were") {
-  const TemporaryFolder folder;
-  spill(folder / "a.npy", "old");
+  const TemporaryDirectory folder;
+  write_file(folder / "a.npy", "old");
   Outputs outputs;
   add_sample(outputs, folder / "a.npy");
   outputs.add_text({folder / "b.txt", {}}, [](Outputs::TextSink&) { throw Error(Status::data, "no"); });
   CHECK(error_of([&] { outputs.commit(); }).status() == Status::data);
-  CHECK(slurp(folder / "a.npy") == "old");
+  CHECK(read_file(folder / "a.npy") == "old");
   CHECK(folder.names() == Names{"a.npy"});
 }
 
 TEST_CASE("an input may be the output: the mapped input stays as it was") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder / "x.npy";
   const Shape shape{1000, 300};
   write_array({file, {}}, sample_array(DType::f64, shape), {});
@@ -96,11 +96,11 @@ TEST_CASE("an input may be the output: the mapped input stays as it was") {
 }
 
 TEST_CASE("replaced files keep their permissions, new ones get those of the user's mask") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const mode_t mask = ::umask(027);
   add_sample(*std::make_unique<Outputs>(), folder / "unused.npy");
   write_array({folder / "new.npy", {}}, sample_array(DType::f32, {2}), {});
-  spill(folder / "old.npy", "old");
+  write_file(folder / "old.npy", "old");
   REQUIRE(::chmod((folder / "old.npy").c_str(), 0604) == 0);
   write_array({folder / "old.npy", {}}, sample_array(DType::f32, {2}), {});
   ::umask(mask);
@@ -109,9 +109,9 @@ TEST_CASE("replaced files keep their permissions, new ones get those of the user
 }
 
 TEST_CASE("symbolic links are followed, to what is not there as well") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   REQUIRE(::mkdir((folder / "sub").c_str(), 0777) == 0);
-  spill(folder / "sub/old.npy", "old");
+  write_file(folder / "sub/old.npy", "old");
   REQUIRE(::symlink("sub/old.npy", (folder / "old.npy").c_str()) == 0);
   REQUIRE(::symlink("sub/new.npy", (folder / "new.npy").c_str()) == 0);
   REQUIRE(::symlink("loop.npy", (folder / "loop.npy").c_str()) == 0);
@@ -129,12 +129,12 @@ TEST_CASE("symbolic links are followed, to what is not there as well") {
 }
 
 TEST_CASE("targets that cannot be written are refused before anything is computed") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   CHECK(status_of_add(folder / "missing/x.npy") == Status::io);
   CHECK(contains(error_of([&] { add_sample(*std::make_unique<Outputs>(), folder / "missing/x.npy"); }).what(), "no folder"));
-  CHECK(status_of_add(folder.path(), as(Format::npy)) == Status::io);
+  CHECK(status_of_add(folder.path().string(), as(Format::npy)) == Status::io);
   CHECK(status_of_add(folder / "x/", as(Format::npy)) == Status::io);
-  spill(folder / "file", "");
+  write_file(folder / "file", "");
   CHECK(status_of_add(folder / "file/x.npy") == Status::io);
   CHECK(status_of_add("/proc/x.npy") == Status::io);
   CHECK(status_of_add("") == Status::usage);
@@ -142,7 +142,7 @@ TEST_CASE("targets that cannot be written are refused before anything is compute
 }
 
 TEST_CASE("two outputs to one place are refused, except as members of a container") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Outputs outputs;
   add_sample(outputs, folder / "a.npy");
   add_sample(outputs, folder / "b.npz:x");
@@ -163,7 +163,7 @@ TEST_CASE("two outputs to one place are refused, except as members of a containe
 }
 
 TEST_CASE("outputs of two times do not share a place") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Outputs first;
   Outputs second;
   add_sample(first, folder / "a.npy");
@@ -175,7 +175,7 @@ TEST_CASE("outputs of two times do not share a place") {
 }
 
 TEST_CASE("a colon splits names of containers and belongs to others") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   CHECK(FileName::parse_output("out.npz:Y").selector == "Y");
   CHECK(FileName::parse_output("a:b.npy").path == "a:b.npy");
   CHECK(FileName::parse_output("-:Y").path == "-");
@@ -191,7 +191,7 @@ TEST_CASE("a colon splits names of containers and belongs to others") {
 }
 
 TEST_CASE("concurrent writers of one path leave one complete file") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder / "x.npy";
   const auto write_often = [&file](unsigned char byte) {
     for (int round = 0; round < 200; ++round) {
@@ -215,16 +215,16 @@ TEST_CASE("concurrent writers of one path leave one complete file") {
 }
 
 TEST_CASE("CSV: by name, by option and for names that say nothing; text is made at commit") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Array array = Array::of<float>({2, 1, 3}, {1, 2.5F, -0.0F, 1e30F, std::numeric_limits<float>::infinity(), 0.1F});
   const auto put = [&](const std::string& name, const WriteOptions& options) {
     write_array({folder / name, {}}, array, options);
-    return slurp(folder / name);
+    return read_file(folder / name);
   };
   CHECK(put("a.csv", {}) == "1,2.5,-0\n1e+30,inf,0.1\n");
   CHECK(put("a.tsv", {}) == "1\t2.5\t-0\n1e+30\tinf\t0.1\n");
-  CHECK(put("a.txt", {}) == slurp(folder / "a.csv"));
-  CHECK(put("a.npy", as(Format::csv)) == slurp(folder / "a.csv"));
+  CHECK(put("a.txt", {}) == read_file(folder / "a.csv"));
+  CHECK(put("a.npy", as(Format::csv)) == read_file(folder / "a.csv"));
   WriteOptions named;
   named.column_names = {"x", "y", "z"};
   named.delimiter = ';';
@@ -240,7 +240,7 @@ TEST_CASE("CSV: by name, by option and for names that say nothing; text is made 
 }
 
 TEST_CASE("pieces put by several threads arrive where copying would have brought them") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Shape shape{500, 777};
   const Array array = sample_array(DType::f32, shape);
   for (const std::string name : {"x.npy", "x.npz", "deflated.npz", "x.safetensors", "x.csv"}) {

@@ -61,7 +61,7 @@ TEST_CASE("every element type of a file of the reference implementation") {
 TEST_CASE("tensors that attn does not read are listed, and refused only when asked for") {
   CHECK(contains(error_of([] { (void)read(fixture("mixed.safetensors:float8")); }).what(), "F8_E4M3"));
   CHECK(contains(error_of([] { (void)read(fixture("mixed.safetensors:rank5")); }).what(), "more than 4 dimensions"));
-  RecordingReporter reporter;
+  Listener reporter;
   bool seen = false;
   for (const ArrayEntry& entry : list_arrays(FileName::parse(fixture("mixed.safetensors")), {}, reporter)) {
     CHECK(entry.refusal.empty() == (entry.name != "float8" && entry.name != "rank5"));
@@ -81,8 +81,8 @@ TEST_CASE("a missing or wrong name lists what there is") {
 }
 
 TEST_CASE("a colon may be part of a tensor's name") {
-  const TemporaryFolder folder;
-  spill(folder / "c.safetensors", safetensors_file("{" + tensor("a:b", "U8", "1", "0,1") + "}", "\7"));
+  const TemporaryDirectory folder;
+  write_file(folder / "c.safetensors", safetensors_file("{" + tensor("a:b", "U8", "1", "0,1") + "}", "\7"));
   CHECK(read(folder / "c.safetensors:a:b").array.at_flat(0) == 7.0);
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("lengths of the header that lie are refused") {
 TEST_CASE("every truncation and many flipped bytes are read or refused, never worse") {
   std::mt19937 random(11);
   for (const char* name : {"one.safetensors", "mixed.safetensors"}) {
-    const std::string valid = slurp(fixture(name));
+    const std::string valid = read_file(fixture(name));
     for (std::size_t size = 0; size < valid.size(); ++size)
       REQUIRE(error_in(valid.substr(0, size), "only").status() == Status::data);
     for (int round = 0; round < 4000; ++round) {
@@ -174,18 +174,18 @@ TEST_CASE("every truncation and many flipped bytes are read or refused, never wo
 }
 
 TEST_CASE("written files read back, and are those that tests/data/check_written.py found right") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder / "written.safetensors";
   write_three(file);
   for (const DType type : {DType::boolean, DType::f32, DType::bf16})
     check_sample(read(fmt::format("{}:{}", file, dtype_name(type))).array, type, {3, 5});
-  CHECK(slurp(file) == slurp(fixture("written.safetensors")));
+  CHECK(read_file(file) == read_file(fixture("written.safetensors")));
 }
 
 TEST_CASE("write the file that check_written.py looks at" * doctest::skip()) { write_three(fixture("written.safetensors")); }
 
 TEST_CASE("so many tensors that the header outgrows its room") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder / "many.safetensors";
   Outputs outputs;
   for (int i = 0; i < 200; ++i) {

@@ -3,6 +3,7 @@
 
 #include "conformance/command.hpp"
 #include "conformance/judge.hpp"
+#include "tools/errors.hpp"
 #include "tools/working_directory.hpp"
 
 #include <attn/io.hpp>

@@ -140,13 +140,7 @@ TEST_CASE("what is wrong with the parameters is an error of the data") {
   const auto refused = [](const Words& words, Status status, const std::string& part) {
     const WorkingDirectory place;
     CAPTURE(shell_text(words));
-    try {
-      (void)run_inside(joined(words, {"-o", "y.npy"}));
-      FAIL_CHECK("nothing was refused");
-    } catch (const Error& error) {
-      CHECK(error.status() == status);
-      CHECK_MESSAGE(std::string(error.what()).find(part) != std::string::npos, error.what());
-    }
+    check_refused([&] { (void)run_inside(joined(words, {"-o", "y.npy"})); }, status, part);
     CHECK_FALSE(fs::exists("y.npy"));
   };
   const Json bert = named("bert");

@@ -12,9 +12,9 @@ using namespace attn::test;
 namespace {
 
 std::optional<ModelConfig> config_of(const std::string& json) {
-  const TemporaryFolder folder;
-  RecordingReporter reporter;
-  spill(folder / "config.json", json);
+  const TemporaryDirectory folder;
+  Listener reporter;
+  write_file(folder / "config.json", json);
   return read_config(folder / "model.safetensors", reporter);
 }
 
@@ -88,8 +88,8 @@ TEST_CASE("what is no configuration") {
   CHECK_FALSE(config_of("[1, 2]").has_value());
   CHECK_FALSE(config_of("{\"num_attention_heads\": ").has_value());
   CHECK_FALSE(config_of(std::string(100000, '[')).has_value());
-  const TemporaryFolder folder;
-  RecordingReporter reporter;
+  const TemporaryDirectory folder;
+  Listener reporter;
   CHECK_FALSE(read_config(folder / "model.safetensors", reporter).has_value());
   for (const char* wrong :
        {R"({"num_attention_heads": "many"})", R"({"num_attention_heads": 0})", R"({"num_attention_heads": -2})",

@@ -69,13 +69,7 @@ Words writing(const Words& names) {
 void refused(const Words& words, Status status, const std::string& part) {
   const WorkingDirectory place;
   CAPTURE(shell_text(words));
-  try {
-    (void)run_layers_inside(joined(words, {"-o", "y.npy"}));
-    FAIL_CHECK("nothing was refused");
-  } catch (const Error& error) {
-    CHECK(error.status() == status);
-    CHECK_MESSAGE(std::string(error.what()).find(part) != std::string::npos, error.what());
-  }
+  check_refused([&] { (void)run_layers_inside(joined(words, {"-o", "y.npy"})); }, status, part);
   CHECK_FALSE(fs::exists("y.npy"));
 }
 

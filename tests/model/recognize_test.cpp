@@ -49,9 +49,9 @@ class Place {
   }
 
  private:
-  TemporaryFolder folder_;
+  TemporaryDirectory folder_;
   std::string path_;
-  RecordingReporter reporter_;
+  Listener reporter_;
 };
 
 bool holds(const std::string& text, const std::string& part) {
@@ -187,8 +187,8 @@ TEST_CASE("tensors that cannot be projected with") {
   NamedShapes extra{{"in_proj_weight", {24, 8}}, {"out_proj.weight", {8, 8}}, {"bias_k", {8}}};
   CHECK(holds(Place(extra).refusal(""), "bias_k is not supported"));
 
-  const TemporaryFolder folder;
-  RecordingReporter reporter;
+  const TemporaryDirectory folder;
+  Listener reporter;
   write_parameters(folder / "i.npz", bert(), DType::i32);
   const Error error = error_of([&] { (void)recognize_attention(ParameterFile(folder / "i.npz", reporter), ""); });
   CHECK(error.status() == Status::data);
@@ -228,40 +228,40 @@ TEST_CASE("heads: who says how many, and what fits the widths") {
 }
 
 TEST_CASE("files that hold no parameters") {
-  const TemporaryFolder folder;
-  RecordingReporter reporter;
+  const TemporaryDirectory folder;
+  Listener reporter;
   const auto refusal = [&](const std::string& path) { return error_of([&] { (void)ParameterFile(path, reporter); }); };
   CHECK(refusal("-").status() == Status::usage);
-  spill(folder / "x.csv", "1,2\n");
+  write_file(folder / "x.csv", "1,2\n");
   CHECK(refusal(folder / "x.csv").status() == Status::data);
-  spill(folder / "x", "1,2\n");
+  write_file(folder / "x", "1,2\n");
   CHECK(refusal(folder / "x").status() == Status::data);
   write_array({folder / "x.npy", {}}, Array(DType::f32, {2, 2}), {});
   CHECK(refusal(folder / "x.npy").status() == Status::data);
   CHECK(refusal(folder / "absent.safetensors").status() == Status::io);
   write_parameters(folder / "m.npz", llama());
   CHECK(refusal(folder / "m.npz:Wq").status() == Status::usage);
-  spill(folder / "cut.safetensors", slurp(fixture("one.safetensors")).substr(0, 40));
+  write_file(folder / "cut.safetensors", read_file(fixture("one.safetensors")).substr(0, 40));
   CHECK(refusal(folder / "cut.safetensors").status() == Status::data);
 }
 
 TEST_CASE("a checkpoint in parts") {
-  const TemporaryFolder folder;
-  RecordingReporter reporter;
+  const TemporaryDirectory folder;
+  Listener reporter;
   NamedShapes first = llama();
   leave_out(first, "o_proj.weight");
   write_parameters(folder / "a.safetensors", first);
   write_parameters(folder / "b.safetensors", {{"o_proj.weight", {kWide, kHeads}}});
   const std::string index = folder / "model.safetensors.index.json";
-  spill(index, R"({"weight_map": {"q_proj.weight": "a.safetensors", "o_proj.weight": "b.safetensors"}})");
+  write_file(index, R"({"weight_map": {"q_proj.weight": "a.safetensors", "o_proj.weight": "b.safetensors"}})");
   const ParameterFile file(index, reporter);
   const AttentionParameters parameters = load_attention(file, recognize_attention(file, ""), reporter);
   CHECK(parameters.set.scheme->name == "Llama");
   CHECK(parameters.output.weight.array.shape() == Shape{kWide, kHeads});
   for (const char* hostile : {"[]", "{", R"({"weight_map": {"x": "../a.safetensors"}})", R"({"weight_map": {"x": 3}})", "{}"}) {
-    spill(index, hostile);
+    write_file(index, hostile);
     CHECK(error_of([&] { (void)ParameterFile(index, reporter); }).status() == Status::data);
   }
-  spill(index, R"({"weight_map": {"x": "absent.safetensors"}})");
+  write_file(index, R"({"weight_map": {"x": "absent.safetensors"}})");
   CHECK(error_of([&] { (void)ParameterFile(index, reporter); }).status() == Status::io);
 }

@@ -1,5 +1,6 @@
 // Opens a page of attn plot in a headless browser, moves the pointer over cells, chooses heads, enlarges, and holds what the page
 // then shows against the numbers it was made from. Exit status 77: there is no browser.
+#include "tools/listener.hpp"
 #include "tools/process.hpp"
 
 #include <attn/io.hpp>
@@ -27,12 +28,6 @@ constexpr int kSkipped = 77;
 constexpr unsigned kSeed = 20;
 constexpr std::size_t kHeads = 12;
 constexpr std::size_t kLength = 512;
-
-class Quiet : public Reporter {
- public:
-  void warn(const std::string& /*message*/) override {}
-  void note(const std::string& /*message*/) override {}
-};
 
 /// Weights from 1e-44 (below what is normal in float32) to 1, some of them 0, infinite and NaN.
 std::vector<float> make_weights(std::size_t count) {

@@ -22,13 +22,6 @@ std::vector<std::size_t> first_keys(std::size_t count) {
   return index;
 }
 
-void check_same(const Run& one, const Run& other, const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    INFO(name);
-    CHECK((one.bytes(name) == other.bytes(name)));
-  }
-}
-
 }  // namespace
 
 TEST_CASE("a batch is its entries one by one") {

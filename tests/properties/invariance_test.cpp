@@ -18,13 +18,6 @@ const std::vector<std::string> kAll{"output", "weights", "scores", "lse"};
 
 std::string engine_of(std::uint64_t seed) { return seed % 4 == 0 ? "reference" : "tiled"; }
 
-void check_same(const Run& one, const Run& other, const std::vector<std::string>& names, const std::string& what) {
-  for (const std::string& name : names) {
-    INFO(what, ": ", name);
-    CHECK((one.bytes(name) == other.bytes(name)));
-  }
-}
-
 /// FNV-1a, 64 bits.
 std::uint64_t fingerprint(const std::string& bytes) {
   std::uint64_t hash = 0xcbf29ce484222325;

@@ -198,6 +198,13 @@ Run::Run(const Scene& scene, const std::vector<std::string>& outputs, const Word
   }
 }
 
+void check_same(const Run& one, const Run& other, const std::vector<std::string>& names, const std::string& what) {
+  for (const std::string& name : names) {
+    INFO(what, ": ", name);
+    CHECK((one.bytes(name) == other.bytes(name)));
+  }
+}
+
 std::string row_bytes(const Array& array, std::size_t b, std::size_t h, std::size_t i) {
   const Shape& shape = array.shape();
   const std::size_t rows = shape[0] * shape[1] * shape[2];

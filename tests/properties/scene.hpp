@@ -95,6 +95,9 @@ class Run {
   std::string messages_;
 };
 
+/// Checks that two runs gave the same bytes of these outputs; `what` says what was asked differently.
+void check_same(const Run& one, const Run& other, const std::vector<std::string>& names, const std::string& what = "both");
+
 /// The bytes of row (b, h, i) of a [batch, heads, rows, ...] array.
 [[nodiscard]] std::string row_bytes(const Array& array, std::size_t b, std::size_t h, std::size_t i);
 

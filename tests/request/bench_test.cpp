@@ -1,6 +1,8 @@
 // A bench counts what it should: pairs, flops and bytes against closed forms, and results that agree with themselves.
 #include "request/bench.hpp"
 
+#include "tools/listener.hpp"
+
 #include <cmath>
 
 #include <doctest/doctest.h>
@@ -9,17 +11,11 @@
 
 using namespace attn;
 using namespace attn::request;
+using attn::testing::Listener;
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-class Listener : public Reporter {
- public:
-  void warn(const std::string& message) override { warnings.push_back(message); }
-  void note(const std::string& /*message*/) override {}
-  std::vector<std::string> warnings;
-};
 
 /// Options as on the command line.
 BenchRequest request_of(const std::vector<std::string>& arguments) {

@@ -5,6 +5,7 @@
 #include "render/png.hpp"
 #include "request/look.hpp"
 #include "request/plot_view.hpp"
+#include "tools/errors.hpp"
 #include "tools/process.hpp"
 
 #include <attn/io.hpp>
@@ -60,15 +61,6 @@ std::vector<std::string> plot_inside(const Words& arguments) {
                     .cores = 2,
                     .temporary_folder = "/tmp"});
   return listener.warnings;
-}
-
-std::optional<Status> refused(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.status();
-  }
-  return std::nullopt;
 }
 
 /// Weights as a file holds them, [panels, q_len, kv_len] in double.
@@ -223,7 +215,7 @@ TEST_CASE("what cannot be drawn is refused") {
   place.write("x.npy", {150, 4}, 4);
   place.write("w.npy", {20, 20}, 4);
   place.write("heads.npy", {1, 70, 5, 4}, 4);
-  const auto plot = [](const Words& more) { return refused([&] { plot_inside(more); }); };
+  const auto plot = [](const Words& more) { return status_of([&] { plot_inside(more); }); };
   const Words x{"-q", "x.npy", "-o", "p.png"};
   CHECK(plot(x) == std::nullopt);
   CHECK(plot({"-q", "x.npy", "-o", "p.jpg"}) == Status::usage);
@@ -253,6 +245,6 @@ TEST_CASE("lists of numbers") {
   CHECK(chosen("--head", "1..3,2,5", 6) == std::vector<std::size_t>{1, 2, 3, 5});
   for (const char* wrong : {"3", "0..3", "2..1", "x", "1,", ",1", "..", "0..", "-1", "99999999999999999999"}) {
     INFO(wrong);
-    CHECK(refused([&] { (void)chosen("--head", wrong, 3); }) == Status::usage);
+    CHECK(status_of([&] { (void)chosen("--head", wrong, 3); }) == Status::usage);
   }
 }

@@ -1,5 +1,6 @@
 // Scaled rotary positions: scores of equal rows against the cosines of the scaled angles, and what is no scaling.
 #include "conformance/command.hpp"
+#include "tools/errors.hpp"
 #include "tools/working_directory.hpp"
 
 #include <attn/io.hpp>
@@ -76,12 +77,7 @@ TEST_CASE("what is no scaling of rotary positions") {
   for (const char* text : {"linear:0.5", "linear:nan", "linear:inf", "ntk:-1", "dynamic:2:0", "dynamic:2:nan", "llama3:8:4:4:100",
                            "llama3:8:0:4:100", "llama3:8:1:nan:100", "llama3:8:1:4:-5"}) {
     CAPTURE(text);
-    try {
-      (void)run_inside({"x.npy", "--rope", "half", "--rope-scaling", text, "-o", "none"});
-      FAIL_CHECK("nothing was refused");
-    } catch (const Error& error) {
-      CHECK(error.status() == Status::usage);
-      CHECK(std::string(error.what()).find("--rope-scaling") != std::string::npos);
-    }
+    const auto run = [&] { (void)run_inside({"x.npy", "--rope", "half", "--rope-scaling", text, "-o", "none"}); };
+    check_refused(run, Status::usage, "--rope-scaling");
   }
 }

@@ -3,6 +3,7 @@
 
 #include "conformance/command.hpp"
 #include "conformance/generated_input.hpp"
+#include "tools/errors.hpp"
 #include "tools/working_directory.hpp"
 
 #include <filesystem>
@@ -33,12 +34,7 @@ class Place : public WorkingDirectory {
 };
 
 std::optional<Status> refused(const Words& arguments) {
-  try {
-    (void)run_inside(arguments);
-  } catch (const Error& error) {
-    return error.status();
-  }
-  return std::nullopt;
+  return status_of([&] { (void)run_inside(arguments); });
 }
 
 }  // namespace
@@ -186,13 +182,8 @@ TEST_CASE("a cancelled run ends as interrupted and leaves nothing behind") {
     request.engine = engine;
     const std::atomic<bool> cancelled = true;
     Listener listener;
-    std::optional<Status> status;
-    try {
-      request::run(request, {.reporter = listener, .print = {}, .progress = {}, .cancelled = &cancelled});
-    } catch (const Error& error) {
-      status = error.status();
-    }
-    CHECK(status == Status::interrupted);
+    const auto run = [&] { request::run(request, {.reporter = listener, .print = {}, .progress = {}, .cancelled = &cancelled}); };
+    CHECK(status_of(run) == Status::interrupted);
     CHECK_EQ(place.names(), std::set<std::string>{"q.npy"});
   }
 }

@@ -53,11 +53,6 @@ std::vector<std::string> words(const std::string& folder, const std::vector<std:
   return all;
 }
 
-std::size_t lines_of(const std::string& file) {
-  const std::string text = read_file(file);
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
 }  // namespace
 
 TEST_CASE("three ranks leave the bytes of one process, and share the work") {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "sweep/sweep.hpp"
+#include "tools/listener.hpp"
 #include "tools/process.hpp"
 
 #include <attn/io.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -13,14 +15,6 @@
 #include <vector>
 
 namespace attn::testing {
-
-/// Keeps what is said.
-class Listener final : public Reporter {
- public:
-  void warn(const std::string& message) override { warnings.push_back(message); }
-  void note(const std::string& /*message*/) override {}
-  std::vector<std::string> warnings;
-};
 
 class SweepPlace {
  public:
@@ -56,6 +50,11 @@ class SweepPlace {
  private:
   TemporaryDirectory directory_;
 };
+
+[[nodiscard]] inline std::size_t lines_of(const std::string& file) {
+  const std::string text = read_file(file);
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
 
 /// The bytes of all files in a folder, without the ledgers and the summary, which hold times.
 [[nodiscard]] inline std::map<std::string, std::string> outputs_in(const std::string& folder) {

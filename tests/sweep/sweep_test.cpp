@@ -36,11 +36,6 @@ void write_inputs() {
   SweepPlace::write("k.npy", 11, 5, 2);
 }
 
-std::size_t lines_of(const std::string& file) {
-  const std::string text = read_file(file);
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
 }  // namespace
 
 TEST_CASE("outputs are the bytes of single runs, for any number of jobs") {

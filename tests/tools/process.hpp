@@ -7,7 +7,9 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace attn::testing {
 
@@ -42,6 +44,15 @@ struct Surroundings {
 class TemporaryDirectory : public document::ScratchFolder {
  public:
   TemporaryDirectory() : ScratchFolder(std::filesystem::temp_directory_path()) {}
+
+  /// The path of a file in it.
+  [[nodiscard]] std::string operator/(const std::string& name) const { return (path() / name).string(); }
+  /// The names in the directory, sorted.
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::set<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(path())) found.insert(entry.path().filename().string());
+    return {found.begin(), found.end()};
+  }
 };
 
 /// The bytes of a file. Throws attn::Error when it cannot be read.
