@@ -1,6 +1,8 @@
 // Standard output and standard error.
 #include "cli/console.hpp"
 
+#include "io/descriptor.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -82,7 +84,7 @@ Console::Console() {
 
 void Console::print(std::string_view text) {
   if (!write_all(STDOUT_FILENO, text))
-    throw Error(Status::io, fmt::format("could not write to standard output: {}", std::strerror(errno)));
+    throw Error(Status::io, fmt::format("standard output: could not be written: {}", system_message(errno)));
 }
 
 void Console::warn(const std::string& message) {

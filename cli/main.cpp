@@ -1,4 +1,5 @@
 // The program's entry: finds the command, and is the only place that catches and that decides the exit status.
+#include "base/nearest.hpp"
 #include "cli/blas.hpp"
 #include "cli/cluster.hpp"
 #include "cli/command.hpp"
@@ -32,6 +33,11 @@ Status dispatch(const std::vector<std::string>& arguments, attn::cli::Console& c
     return Status::ok;
   }
   if (name == "--help" || name == "-h") name = "help";
+  if (name.starts_with('-')) {
+    const std::string near = attn::nearest(name, {"--help", "--version"});
+    throw Error(Status::usage, "there is no option " + name + " before the command",
+                near.empty() ? "options stand behind it: attn run x.csv --causal" : "did you mean " + near + "?");
+  }
   return attn::cli::find_command(name).run(rest, console);
 }
 

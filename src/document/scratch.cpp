@@ -40,7 +40,8 @@ bool lies_below(const fs::path& path, const fs::path& folder) {
 }
 
 std::string read_text(const fs::path& path) {
-  if (fs::is_directory(path)) throw Error(Status::io, {path.string()}, "is a folder, not a file");
+  if (fs::is_directory(path)) throw Error(Status::io, {path.string()}, "this is a folder, not a file");
+  if (!fs::exists(path)) throw Error(Status::io, {path.string()}, "there is no such file");
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream text;
   if (stream && stream.peek() != std::ifstream::traits_type::eof()) text << stream.rdbuf();

@@ -1,4 +1,5 @@
 // Seeing 1-D to 4-D arrays as [batch, heads, length, dim].
+#include "base/counted.hpp"
 #include "engine/inputs.hpp"
 
 #include <fmt/format.h>
@@ -23,8 +24,8 @@ HeadLayout head_layout(const NamedArray& input, std::size_t packed_heads) {
   HeadLayout layout;
   if (shape.size() == 4) {
     if (packed_heads != 0 && packed_heads != shape[1])
-      throw Error(Status::usage, fmt::format("{} {} has {} heads in its second dimension, but {} were asked for", input.name,
-                                             to_string(shape), shape[1], packed_heads));
+      throw Error(Status::usage, fmt::format("{} {} has {} in its second dimension, but {} were asked for", input.name,
+                                             to_string(shape), counted(shape[1], "head", "heads"), packed_heads));
     return {.batch = shape[0],
             .heads = shape[1],
             .length = shape[2],

@@ -1,4 +1,5 @@
 // From inputs and options to a plan: sizes that fit each other, positions, key lengths.
+#include "base/counted.hpp"
 #include "engine/inputs.hpp"
 #include "engine/mask_parts.hpp"
 
@@ -16,8 +17,11 @@ constexpr std::int64_t kLastPosition = std::int64_t{1} << 53;
 /// A window side of this length covers everything; longer ones are cut, so that no sum of positions and sides can overflow.
 constexpr std::int64_t kEverything = std::int64_t{1} << 60;
 
-/// "1", or "1 or 3": how many numbers a list for all batch entries may have.
-std::string one_or(std::size_t batch) { return batch == 1 ? "1" : fmt::format("1 or {}", batch); }
+/// What is wrong with a list of `given` numbers, which has neither one for all batch entries nor one for each.
+std::string wrong_count(const char* option, std::size_t given, std::size_t batch) {
+  return fmt::format("{} has {} for {} (expected {})", option, counted(given, "number", "numbers"),
+                     counted(batch, "batch entry", "batch entries"), batch == 1 ? "1" : fmt::format("1 or {}", batch));
+}
 
 std::string all_shapes(const Inputs& inputs) {
   std::string text = fmt::format("{} {}, {} {}, {} {}", inputs.query.name, to_string(inputs.query.array.shape()), inputs.key.name,
@@ -157,8 +161,7 @@ void resolve_lengths(const Inputs& inputs, Plan& plan) {
   const auto& given = inputs.key_lengths;
   if (given.empty()) return;
   if (given.size() != 1 && given.size() != d.batch)
-    throw Error(Status::data, fmt::format("--key-lengths has {} numbers for {} batch entries (expected {})", given.size(),
-                                          d.batch, one_or(d.batch)));
+    throw Error(Status::data, wrong_count("--key-lengths", given.size(), d.batch));
   for (std::size_t b = 0; b < d.batch; ++b) {
     const std::int64_t length = given[given.size() == 1 ? 0 : b];
     if (length < 0 || static_cast<std::uint64_t>(length) > d.kv_len)
@@ -184,8 +187,7 @@ void resolve_offsets(std::size_t past, Plan& plan) {
   }
   const auto& given = o.query_offset.values;
   if (given.size() != 1 && given.size() != d.batch)
-    throw Error(Status::data, fmt::format("--query-offset has {} numbers for {} batch entries (expected {})", given.size(),
-                                          d.batch, one_or(d.batch)));
+    throw Error(Status::data, wrong_count("--query-offset", given.size(), d.batch));
   for (std::size_t b = 0; b < d.batch; ++b) {
     const std::int64_t offset = given[given.size() == 1 ? 0 : b];
     if (offset < -kLastPosition || offset > kLastPosition)

@@ -1,6 +1,7 @@
 // From the text of a cell to the values of a row, and what is said when that cannot be: shared by both lanes.
 #include "io/csv_cells.hpp"
 
+#include "base/counted.hpp"
 #include "io/text.hpp"
 #include "io/text_number.hpp"
 
@@ -173,10 +174,11 @@ void CsvCells<T>::end_row(std::size_t line, std::size_t cells, bool last_empty, 
   }
   if (cells != layout_.columns) {
     if (!padding_ || cells > layout_.columns)
-      throw Error(Status::data, place_in(name_, line, 0),
-                  fmt::format("line {} has {} cells but {} {} has {} (every row must have as many)", line, cells,
-                              layout_.has_header ? "the header in line" : "line", layout_.reference_line, layout_.columns),
-                  "--ragged 0, or another number, fills short rows with that number");
+      throw Error(
+          Status::data, place_in(name_, line, 0),
+          fmt::format("line {} has {} but {} {} has {} (every row must have as many)", line, counted(cells, "cell", "cells"),
+                      layout_.has_header ? "the header in line" : "line", layout_.reference_line, layout_.columns),
+          "--ragged 0, or another number, fills short rows with that number");
     for (std::size_t column = cells; column < layout_.columns; ++column)
       if (const CsvColumn where = layout_.column(column); where.offset != CsvColumn::unwanted)
         std::fill_n(row + where.offset, where.width, *padding_);

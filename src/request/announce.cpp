@@ -1,14 +1,16 @@
 // What a user is told about the rows of a run once it has been computed.
 #include "request/announce.hpp"
 
+#include "base/counted.hpp"
+
 #include <fmt/format.h>
 
 namespace attn::request {
 
 void announce_zero_vectors(const engine::Findings& findings, const RunRequest& request, Reporter& reporter) {
   if (findings.zero_queries + findings.zero_keys == 0) return;
-  reporter.warn(fmt::format("zero vectors have no cosine: {} queries and {} keys count as {} (--zero-vectors)",
-                            findings.zero_queries, findings.zero_keys,
+  reporter.warn(fmt::format("zero vectors have no cosine: {} and {} count as {} (--zero-vectors)",
+                            counted(findings.zero_queries, "query", "queries"), counted(findings.zero_keys, "key", "keys"),
                             request.attention.zero_vectors == Policy::nan ? "NaN" : "0"));
 }
 

@@ -1,5 +1,6 @@
 // Attention from C++: the public interface on top of plan, engines and writers.
 #include "analysis/writers.hpp"
+#include "base/counted.hpp"
 #include "engine/engine.hpp"
 #include "engine/inputs.hpp"
 #include "engine/prepare.hpp"
@@ -67,7 +68,7 @@ AttentionResult<T> attend(const engine::Plan& plan, const engine::Inputs& inputs
     engine::run_reference(plan, operands, observers, execution);
   }
   if (empty.count() > 0 && plan.options.empty_rows == Policy::error)
-    throw Error(Status::data, fmt::format("{} queries have no key left", empty.count()));
+    throw Error(Status::data, counted(empty.count(), "query has", "queries have") + " no key left");
   return result;
 }
 

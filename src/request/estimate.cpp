@@ -1,6 +1,7 @@
 // What a run will need before it starts.
 #include "request/estimate.hpp"
 
+#include "base/counted.hpp"
 #include "base/stopwatch.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
@@ -182,7 +183,7 @@ double expected_seconds(const engine::Plan& plan, double flops, DType computed_i
 
 std::string byte_text(std::uint64_t bytes) {
   const char* const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  if (bytes < 1024) return fmt::format("{} bytes", bytes);
+  if (bytes < 1024) return counted(bytes, "byte", "bytes");
   double amount = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
   while (amount >= 1024 && unit + 1 < std::size(units)) {

@@ -3,6 +3,7 @@
 
 #include "analysis/error_bound.hpp"
 #include "analysis/verify.hpp"
+#include "base/counted.hpp"
 #include "base/stopwatch.hpp"
 #include "engine/engine.hpp"
 #include "engine/prepare.hpp"
@@ -186,7 +187,7 @@ analysis::Verification verify(const ClaimRequest& request, const RunContext& con
   const Work work{r, inputs, plan, operands, execution};
   judge(work, budget, claims, judgements, empty);
   if (empty.count() > 0 && plan.options.empty_rows == Policy::error)
-    throw Error(Status::data, fmt::format("{} queries have no key left (--empty-rows error)", empty.count()));
+    throw Error(Status::data, counted(empty.count(), "query has", "queries have") + " no key left (--empty-rows error)");
   for (const auto& [role, loaded] : inputs.files) verify_unchanged(loaded);
   for (const Claim& claim : claims) verify_unchanged(claim.loaded);
   analysis::Verification result{.budget = budget.name, .verdicts = {}, .empty_queries = empty.count(), .seconds = 0};

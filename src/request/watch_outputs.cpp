@@ -1,6 +1,7 @@
 // The observers that statistics and strongest pairs come from, and the files that they go to.
 #include "request/watch_outputs.hpp"
 
+#include "base/counted.hpp"
 #include "request/plot_view.hpp"
 #include "request/watch_plan.hpp"
 
@@ -180,8 +181,9 @@ void WatchOutputs<T>::finish(Reporter& reporter) const {
     if (const auto row = made_.patterns->first_negative()) refuse_negative(plan_.dims, *row);
   if (plot_ != nullptr) plot_->finish(reporter);
   if (made_.keys != nullptr && made_.keys->short_rows() > 0)
-    reporter.warn(fmt::format("{} rows need more than {} keys to hold the mass {} (ask for more)", made_.keys->short_rows(),
-                              settings_.most(), settings_.mass.value_or(1)));
+    reporter.warn(fmt::format("{} more than {} to hold the mass {} (ask for more)",
+                              counted(made_.keys->short_rows(), "row needs", "rows need"),
+                              counted(settings_.most(), "key", "keys"), settings_.mass.value_or(1)));
 }
 
 template <class T>

@@ -76,6 +76,6 @@ TEST_CASE("names of rows are lines or one column") {
   CHECK(failure_of([&] { (void)names("\n\r\n"); }).status == Status::data);
   CHECK(failure_of([&] { (void)names("a,b\n1,2\n", "a,b"); }).status == Status::usage);
   CHECK(failure_of([&] { (void)names("a,b\nx,2\ny\n", "a"); }) ==
-        Failure{Status::data, 3, 0, "line 3 has 1 cells but the header in line 1 has 2 (every row must have as many)",
+        Failure{Status::data, 3, 0, "line 3 has 1 cell but the header in line 1 has 2 (every row must have as many)",
                 "--ragged 0, or another number, fills short rows with that number"});
 }
