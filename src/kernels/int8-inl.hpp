@@ -61,7 +61,7 @@ struct Plain {
 struct Plain {
   struct Operand {
     // Vectors of NEON have constructors, and g++ would compile an implicit one of this without the target's instructions.
-    HWY_INLINE Operand() {}
+    HWY_INLINE Operand() = default;
     HWY_INLINE Operand(Ints a, Ints b, Ints c, Ints d) : byte{a, b, c, d} {}
 
     Ints byte[kQuad];
