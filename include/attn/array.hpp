@@ -91,7 +91,7 @@ class Array {
     return {reinterpret_cast<T*>(mutable_data()), size_};
   }
 
-  /// The same memory under another shape of as many elements.
+  /// The same memory under another shape. Throws Error(data) when that has another number of elements.
   [[nodiscard]] Array reshaped(Shape shape) const;
   /// The same values as `type`: itself when nothing changes, else a new array. Widening is exact, narrowing rounds to nearest
   /// even (float to integer truncates towards zero and throws Error(data) when a value does not fit; anything to bool is "!= 0").
@@ -114,10 +114,10 @@ class Array {
   std::byte* owned_ = nullptr;
 };
 
-/// Exact widening of one half-precision value given by its bits.
+/// One float16 or bfloat16 number, given by its bits, as float32: exact.
 [[nodiscard]] float half_to_float(std::uint16_t bits) noexcept;
 [[nodiscard]] float bfloat_to_float(std::uint16_t bits) noexcept;
-/// Rounds to nearest even; overflow gives infinity, NaN stays NaN.
+/// The bits of the nearest float16 or bfloat16, of two the even one; overflow gives infinity, NaN stays NaN.
 [[nodiscard]] std::uint16_t float_to_half(float value) noexcept;
 [[nodiscard]] std::uint16_t float_to_bfloat(float value) noexcept;
 

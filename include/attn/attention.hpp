@@ -27,7 +27,7 @@ struct AttentionExtras {
   std::optional<xt::xarray<bool>> keep;
   /// Added to the logits, broadcast in the same way; -inf masks.
   std::optional<xt::xarray<T>> bias;
-  /// Keys that exist in each batch entry: none, one for all, or one for each.
+  /// How many keys exist in each batch entry: empty (all of them), one number for all entries, or one for each.
   std::vector<std::int64_t> key_lengths;
   bool want_weights = false;
   bool want_log_sum_exp = false;

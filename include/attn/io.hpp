@@ -29,8 +29,8 @@ struct FileName {
   std::string path;      ///< "-" is standard input or output
   std::string selector;  ///< array name (NPZ, safetensors) or columns (CSV); empty selects everything
 
-  /// An input. A path that exists as written is that path; else the last colon behind the name of an existing file splits, and
-  /// without one the last colon.
+  /// An input. A path that exists as written is that path. Else the text is split at the last colon that has the name of an
+  /// existing file before it, or, where none has, at the last colon.
   [[nodiscard]] static FileName parse(std::string_view text);
   /// An output: the last colon splits when an NPZ or safetensors name (by extension) or "-" stands before it.
   [[nodiscard]] static FileName parse_output(std::string_view text);

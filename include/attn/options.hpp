@@ -1,4 +1,4 @@
-// What attention is computed: the choices of score, normalizer, positions and policies, with the oracle's meaning of each.
+// Which attention is computed: score, normalizer, positions and policies, and what each choice means.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ enum class Score {
   sqeuclidean,  ///< -|q - k|^2
 };
 
-/// Logits x of the keys a query may see -> weights. A query without any such key has all-zero weights.
+/// How the logits x of the keys that a query may see become its weights. A query without any such key has all-zero weights.
 enum class Normalizer {
   softmax,         ///< exp(x) / sum exp(x)
   softmin,         ///< softmax(-x)
@@ -35,7 +35,7 @@ enum class Combine {
 /// What a special case becomes: a query without a visible key, the cosine of a zero vector.
 enum class Policy { zero, nan, error };
 
-/// Which stage of the scores is written: after scale and temperature, after softcap, or after bias and masks (masked is -inf).
+/// Which scores are written: those after scale and temperature, after softcap, or after bias and masks (-inf where masked).
 enum class ScoresStage { raw, capped, masked };
 
 enum class RopePairing {

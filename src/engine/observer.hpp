@@ -20,7 +20,7 @@ struct Tile {
   const T* data = nullptr;
   std::size_t query_step = 0;
   std::size_t key_step = 0;
-  /// [queries], of those who ask for undivided columns: weights are the values over it, 0 where it is 0. Null: they are final.
+  /// [queries]; with Needs::undivided the weights are the values divided by it (0 where it is 0). Null: the values are weights.
   const T* divisor = nullptr;
 
   [[nodiscard]] T at(std::size_t i, std::size_t j) const noexcept { return data[i * query_step + j * key_step]; }
@@ -34,7 +34,7 @@ struct RowFacts {
   double distance = 0;     ///< sum_j w_j |p - j|, p the query's position
   double mass = 0;         ///< sum_j w_j
 
-  /// Some weight is below 0: the row has a sum, which with a NaN it would not have, but no entropy.
+  /// Some weight is negative: the entropy alone is NaN then, while a NaN among the weights makes the mass NaN, too.
   [[nodiscard]] bool has_negative() const noexcept { return std::isnan(entropy) && !std::isnan(mass); }
 };
 

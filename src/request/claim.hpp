@@ -32,7 +32,7 @@ struct ClaimRequest : RunRequest {
   ReportFormat to = ReportFormat::text;
 };
 
-/// The rows of `attn run` as commands that write no arrays take them: all, but how files are written.
+/// The rows of `attn run` for commands that write no arrays: all but those on how files are written.
 [[nodiscard]] Table<RunRequest> rows_without_outputs();
 
 /// Adds them to the rows of such a command; R is a RunRequest.
