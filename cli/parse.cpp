@@ -30,10 +30,25 @@ std::string flags_of(const Option& option) {
               near.empty() ? fmt::format("attn {} --help lists them", info.name) : fmt::format("did you mean {}?", near));
 }
 
+/// `--causal=false` would switch it on.
+void refuse_switch_values(const std::vector<Option>& options, const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") return;
+    const std::size_t equals = argument.find('=');
+    if (equals == std::string::npos) continue;
+    const std::string flag = argument.substr(0, equals);
+    for (const Option& option : options)
+      if (option.is_switch() && flag == "--" + option.name)
+        throw Error(Status::usage, fmt::format("{} takes no value: '{}'", flag, argument),
+                    fmt::format("{} alone switches it on; it is off where it is left out", flag));
+  }
+}
+
 }  // namespace
 
 void parse_arguments(const CommandInfo& info, const std::vector<Option>& options, const std::vector<std::string>& arguments,
                      const std::function<void(std::size_t, const std::string&)>& set) {
+  refuse_switch_values(options, arguments);
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
