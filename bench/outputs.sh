@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Compares writing the weights of 8 heads of 4,096 queries and keys (512 MiB) with `dd` writing as many bytes, and shows what the
-# log-sum-exp and a second thread do to the time. All in turn, each the shortest of the rounds.
+# Compares writing the weights of some heads (512 MiB of 8 heads of 4,096 queries and keys) with `dd` writing as many bytes, and shows
+# what the log-sum-exp and a second thread do to the time. All in turn, each the shortest of the rounds.
 #
-#   bench/outputs.sh [ATTN] [FOLDER] [ROUNDS]
+#   bench/outputs.sh [ATTN] [FOLDER] [ROUNDS] [HEADS,ROWS,FEATURES]
 #
 # ATTN is the program (default: build/release/attn), FOLDER where the files are made (default: a new one in /tmp), ROUNDS how often
-# (default: 7). Each line: seconds by the clock, and seconds of processor time.
+# (default: 7), HEADS,ROWS,FEATURES the shape of queries, keys and values (default: 8,4096,64; of at least 1 MiB of weights). Each
+# line: seconds by the clock, and seconds of processor time.
 set -euo pipefail
 
 # shellcheck source=bench/common.sh
@@ -15,9 +16,11 @@ use_attn "${1:-}"
 rounds=${3:-7}
 enter_new_folder "${2:-}"
 seed=0
-for name in q k v; do "$attn" gen --shape 1,8,4096,64 --seed $((++seed)) -o $name.npy; done
+shape=${4:-8,4096,64}
+IFS=, read -r heads rows _ <<<"$shape"
+for name in q k v; do "$attn" gen --shape "1,$shape" --seed $((++seed)) -o $name.npy; done
 
-mebibytes=512
+mebibytes=$((heads * rows * rows / 262144))
 # Memory that the system took back is slow to get again: each contender finds as much of it as the others, just given back.
 settle() {
   rm -f out.npy

@@ -96,7 +96,7 @@ void load_queries(benchmark::State& state, const Table* table) {
 void store_rows(benchmark::State& state, const Table* table) {
   const std::size_t dim = argument(state, 0);
   const Numbers output(kLanes * dim), rows(dim * kLanes), divisor(kLanes);
-  for (auto _ : state) table->store_rows(output.get(), divisor.get(), kLanes, dim, rows.get());
+  for (auto _ : state) table->store_rows(output.get(), divisor.get(), kLanes, dim, rows.get(), dim);
   count_numbers(state, kLanes * dim);
 }
 

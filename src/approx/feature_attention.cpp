@@ -199,7 +199,8 @@ class FeatureAttention {
   [[nodiscard]] bool wants_rows() const noexcept { return needs_.weights || needs_.notes(); }
 
   void hand_out(FeatureSpace<T>& s, std::size_t b, std::size_t h, std::size_t first, std::size_t count, std::vector<T>& weights) {
-    kernels_.table.store_rows(s.out.get(), s.out.get() + dims_.value_dim * kLanes, count, dims_.value_dim, s.rows.get());
+    kernels_.table.store_rows(s.out.get(), s.out.get() + dims_.value_dim * kLanes, count, dims_.value_dim, s.rows.get(),
+                              dims_.value_dim);
     if (wants_rows()) make_weights(s, b, h, first, count, weights.data());
     hand_out_rows(job_, needs_, {.batch = b, .head = h, .first = first, .count = count}, s.rows.get(),
                   wants_rows() ? weights.data() : nullptr);

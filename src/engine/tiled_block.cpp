@@ -267,7 +267,8 @@ void TiledBlock<T>::hand_out_rows(TiledScratch<T>& scratch) const {
   if (job_.row_sums != nullptr) save(*job_.row_sums);
   if (job_.needs.facts) finish_facts(scratch);
   if (job_.needs.top > 0) finish_top(scratch);
-  if (job_.needs.output) job_.kernels.store_rows(memory_.total.output.get(), memory_.divisor, lanes(), dim, scratch.rows.get());
+  if (job_.needs.output)
+    job_.kernels.store_rows(memory_.total.output.get(), memory_.divisor, lanes(), dim, scratch.rows.get(), dim);
   for (std::size_t part = 0; part < place_.heads; ++part) {
     const std::size_t lane = part * place_.queries;
     const RowBlock<T> block{.batch = place_.batch,

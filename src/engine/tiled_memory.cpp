@@ -38,7 +38,7 @@ std::uint64_t scratch_bytes(const Plan& plan, const CopiedRows& copied, const Ne
   // Weights and raw scores, which come one after the other, share their place.
   const std::uint64_t kinds = one(needs.weights || needs.raw_scores) + one(needs.capped_scores) + one(needs.masked_scores);
   std::uint64_t numbers = d.head_dim * kLanes + 2 * d.value_dim * kLanes + d.value_dim * kernels::kFewLanes;
-  numbers += tile * (1 + 2 * one(plan.has_bias()) + one(plan.may_hide() || needs.output) + one(pairs));
+  numbers += tile * (1 + 2 * one(plan.has_bias()) + one(plan.may_hide() || needs.output));
   numbers += copied.keys ? std::max(span, pair_span) * d.head_dim : 0;
   numbers += copied.values && needs.output ? span * d.value_dim : 0;
   numbers += kinds * lanes * pair_span;

@@ -35,15 +35,13 @@ Cover TiledWalk<T>::cover_of(const KeyRange& keys) const {
 template <class T>
 void TiledWalk<T>::raw_tile(const Keys& keys, T* maximum) {
   if (job_.products != nullptr)
-    return job_.products->score(product_keys(keys), block_.product_queries(), block_.lanes(), scratch_.tile.get(), maximum,
-                                product_scratch());
+    return job_.products->score(product_keys(keys), block_.product_queries(), block_.lanes(), tile_, maximum, product_scratch());
   const T* row = span_.key_row(keys.begin);
   const std::size_t stride = span_.key.stride;
   const std::size_t dim = job_.plan.dims.head_dim;
-  if (job_.settings.distance)
-    return k_.score_distance(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get());
+  if (job_.settings.distance) return k_.score_distance(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), tile_);
   const auto product = block_.is_few() ? k_.few_score_product : k_.score_product;
-  product(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), scratch_.tile.get(), maximum, values_of(keys));
+  product(row, stride, keys.count(), dim, block_.queries(), block_.lanes(), tile_, maximum, values_of(keys));
 }
 
 template <class T>
@@ -141,7 +139,7 @@ void TiledWalk<T>::apply_bias_and_interval(const Keys& keys, bool biased, LogitS
     stage.begin = scratch_.lane_begin;
     stage.end = scratch_.lane_end;
   }
-  k_.logits(stage, keys.count(), block_.lanes(), scratch_.tile.get(), maximum, seen);
+  k_.logits(stage, keys.count(), block_.lanes(), tile_, maximum, seen);
 }
 
 template <class T>
@@ -149,55 +147,60 @@ void TiledWalk<T>::statistics() {
   kernels::SoftmaxRows<T>& rows = block_.statistics();
   for_each_tile(block_.range(), [&](const Keys& keys) {
     if (logit_tile(keys, false, rows.next, nullptr))
-      k_.softmax_step(scratch_.tile.get(), keys.count(), block_.lanes(), job_.settings.natural, rows);
+      k_.softmax_sums(tile_, keys.count(), block_.lanes(), job_.settings.natural, rows);
   });
 }
 
 template <class T>
 void TiledWalk<T>::sums(Sums<T>& sums) {
   const bool few = block_.is_few() && job_.needs.output;
+  // Logits that are kept and of which only sums are wanted stay where they are made.
+  const bool in_place = keeps_logits() && wants_sums_only();
   if (few) begin_few(sums);
+  if (keeps_logits()) open_kept();
   for_each_tile(block_.range(), [&](const Keys& keys) {
+    if (in_place) tile_ = kept(keys);
     const bool any = logit_tile(keys, job_.settings.normalize == Normalizer::softmin, sums.rows.next, sums.seen);
     if (keeps_logits()) keep_logits(keys, any);
     if (!any) return;
     const bool select = job_.needs.output && needs_select(keys);
-    if (sums.notes) sums.notes->take_logits(k_, scratch_.tile.get(), keys.count(), block_.lanes(), keys.begin);
+    if (sums.notes) sums.notes->take_logits(k_, tile_, keys.count(), block_.lanes(), keys.begin);
+    if (wants_sums_only()) return k_.softmax_sums(tile_, keys.count(), block_.lanes(), job_.settings.natural, sums.rows);
     weigh_tile(keys, sums);
     if (job_.needs.facts) note_weights(keys, sums);
     if (job_.needs.output) add_values(keys, select, sums);
   });
+  tile_ = scratch_.tile.get();
   if (few) end_few(sums);
 }
 
 template <class T>
-void TiledWalk<T>::keep_logits(const Keys& keys, bool any) {
-  const std::size_t tile = keys.begin / kKeys;
+void TiledWalk<T>::open_kept() {
   const std::size_t tiles = (job_.plan.dims.kv_len + kKeys - 1) / kKeys;
   scratch_.kept.reserve(tiles * TiledScratch<T>::kTile);
   scratch_.has_kept.resize(tiles);
-  scratch_.has_kept[tile] = any ? 1 : 0;
-  if (any) std::copy_n(scratch_.tile.get(), keys.count() * kLanes, scratch_.kept.get() + tile * TiledScratch<T>::kTile);
+}
+
+template <class T>
+void TiledWalk<T>::keep_logits(const Keys& keys, bool any) {
+  scratch_.has_kept[keys.begin / kKeys] = any ? 1 : 0;
+  if (any && tile_ != kept(keys)) std::copy_n(tile_, keys.count() * kLanes, kept(keys));
 }
 
 template <class T>
 T* TiledWalk<T>::logits_again(const Keys& keys) {
-  if (keeps_logits()) {
-    const std::size_t tile = keys.begin / kKeys;
-    return scratch_.has_kept[tile] != 0 ? scratch_.kept.get() + tile * TiledScratch<T>::kTile : nullptr;
-  }
+  if (keeps_logits()) return scratch_.has_kept[keys.begin / kKeys] != 0 ? kept(keys) : nullptr;
   const bool any = logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr);
-  return any ? scratch_.tile.get() : nullptr;
+  return any ? tile_ : nullptr;
 }
 
 template <class T>
 void TiledWalk<T>::weigh_tile(const Keys& keys, Sums<T>& sums) {
-  T* tile = scratch_.tile.get();
   const bool natural = job_.settings.natural;
-  if (job_.settings.is_online()) return k_.softmax_step(tile, keys.count(), block_.lanes(), natural, sums.rows);
+  if (job_.settings.is_online()) return k_.softmax_step(tile_, keys.count(), block_.lanes(), natural, sums.rows);
   if (job_.settings.is_double())
-    return k_.double_step(tile, keys.count(), block_.lanes(), natural, block_.statistics(), sums.second);
-  block_.weigh(tile, keys.count(), scratch_);
+    return k_.double_step(tile_, keys.count(), block_.lanes(), natural, block_.statistics(), sums.second);
+  block_.weigh(tile_, keys.count(), scratch_);
 }
 
 template <class T>
@@ -207,7 +210,7 @@ void TiledWalk<T>::note_weights(const Keys& keys, Sums<T>& sums) {
     const std::int64_t position = job_.plan.position(place.batch, place.query_of(lane));
     scratch_.position[lane] = static_cast<T>(position - static_cast<std::int64_t>(keys.begin));
   }
-  sums.notes->take_weights(k_, scratch_.tile.get(), keys.count(), block_.lanes(), scratch_.position, sums.rows.rescale);
+  sums.notes->take_weights(k_, tile_, keys.count(), block_.lanes(), scratch_.position, sums.rows.rescale);
 }
 
 /// Masked values must not be read into the sum; 0 * NaN would be. Looks at the values only where some pair may be masked.
@@ -216,7 +219,7 @@ bool TiledWalk<T>::needs_select(const Keys& keys) {
   if (job_.products != nullptr || (keys.full && keys.cover == Cover::open)) return false;
   if (k_.all_finite(span_.value_row(keys.begin), span_.value.stride, keys.count(), job_.plan.dims.value_dim)) return false;
   scratch_.visible.reserve(TiledScratch<T>::kTile);
-  k_.visibility(scratch_.tile.get(), keys.count(), block_.lanes(), scratch_.visible.get());
+  k_.visibility(tile_, keys.count(), block_.lanes(), scratch_.visible.get());
   return true;
 }
 
@@ -240,18 +243,17 @@ void TiledWalk<T>::add_values(const Keys& keys, bool select, Sums<T>& sums) {
   const std::size_t stride = span_.value.stride;
   const std::size_t dim = job_.plan.dims.value_dim;
   const std::size_t lanes = block_.lanes();
-  const T* tile = scratch_.tile.get();
   const T* rescale = sums.rows.rescale;  // stays 1 where nothing is rescaled
   if (job_.products != nullptr)
-    return job_.products->add_values(product_keys(keys), tile, lanes, rescale, sums.output.get(), product_scratch());
+    return job_.products->add_values(product_keys(keys), tile_, lanes, rescale, sums.output.get(), product_scratch());
   if (select) {
     if (block_.is_few()) end_few(sums);
-    k_.value_product_select(tile, scratch_.visible.get(), values, stride, keys.count(), dim, lanes, rescale, sums.output.get());
+    k_.value_product_select(tile_, scratch_.visible.get(), values, stride, keys.count(), dim, lanes, rescale, sums.output.get());
     if (block_.is_few()) begin_few(sums);
   } else if (block_.is_few()) {
-    k_.few_value_product(tile, values, stride, keys.count(), dim, lanes, rescale, scratch_.few_output.get(), next_keys(keys));
+    k_.few_value_product(tile_, values, stride, keys.count(), dim, lanes, rescale, scratch_.few_output.get(), next_keys(keys));
   } else {
-    k_.value_product(tile, values, stride, keys.count(), dim, lanes, rescale, sums.output.get(), next_keys(keys));
+    k_.value_product(tile_, values, stride, keys.count(), dim, lanes, rescale, sums.output.get(), next_keys(keys));
   }
 }
 
@@ -262,7 +264,6 @@ void TiledWalk<T>::open_pairs(const KeyRange& within, PairRows<T>& rows) {
   rows.stride = end - std::min(begin, end);
   rows.begin = rows.end = begin;
   rows.numbers.reserve(block_.lanes() * rows.stride);
-  scratch_.finished.reserve(TiledScratch<T>::kTile);
 }
 
 template <class T>
@@ -272,12 +273,9 @@ void TiledWalk<T>::add_pairs(const Keys& keys, const T* tile, const T* divisor, 
     hand_out(kind);
     rows.begin = keys.begin;
   }
-  T* finished = scratch_.finished.get();
-  k_.store_rows(tile, divisor, block_.lanes(), keys.count(), finished);
-  if (kind.wanted == &Needs::weights) clear_masked(keys);
   T* to = rows.numbers.get() + (keys.begin - rows.begin);
-  for (std::size_t lane = 0; lane < block_.lanes(); ++lane)
-    std::copy_n(finished + lane * keys.count(), keys.count(), to + lane * rows.stride);
+  k_.store_rows(tile, divisor, block_.lanes(), keys.count(), to, rows.stride);
+  if (kind.wanted == &Needs::weights) clear_masked(keys, to, rows.stride);
   rows.end = keys.end;
 }
 
@@ -316,13 +314,12 @@ void TiledWalk<T>::weights() {
 
 /// A NaN among the visible keys makes the divisor NaN and spreads over the row; the masked keys stay absent.
 template <class T>
-void TiledWalk<T>::clear_masked(const Keys& keys) {
+void TiledWalk<T>::clear_masked(const Keys& keys, T* rows, std::size_t stride) {
   const BlockPlace& place = block_.place();
   for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
     if (!std::isnan(block_.divisor()[lane])) continue;
     for (std::size_t j = 0; j < keys.count(); ++j)
-      if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
-        scratch_.finished.get()[lane * keys.count() + j] = 0;
+      if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j)) rows[lane * stride + j] = 0;
   }
 }
 
@@ -336,7 +333,7 @@ void TiledWalk<T>::scores() {
     if (job_.needs.*kind->wanted) open_pairs(all, *kind->rows);
   for_each_tile(all, [&](const Keys& keys) {
     const auto add = [&](const PairKind& kind) {
-      if (job_.needs.*kind.wanted) add_pairs(keys, scratch_.tile.get(), scratch_.ones, kind);
+      if (job_.needs.*kind.wanted) add_pairs(keys, tile_, scratch_.ones, kind);
     };
     score_stages(
         keys, [&] { add(raw); }, [&] { add(capped); }, [&] { add(masked); });
@@ -349,15 +346,14 @@ void TiledWalk<T>::scores() {
 template <class T>
 template <class Raw, class Capped, class Masked>
 void TiledWalk<T>::score_stages(const Keys& keys, Raw raw, Capped capped, Masked masked) {
-  T* tile = scratch_.tile.get();
   raw_tile(keys, nullptr);
-  k_.logits(job_.settings.scores, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+  k_.logits(job_.settings.scores, keys.count(), block_.lanes(), tile_, nullptr, nullptr);
   raw();
   if (!job_.needs.capped_scores && !job_.needs.masked_scores) return;
   if (job_.settings.cap != 0) {
     LogitStage<T> stage;
     stage.cap = job_.settings.cap;
-    k_.logits(stage, keys.count(), block_.lanes(), tile, nullptr, nullptr);
+    k_.logits(stage, keys.count(), block_.lanes(), tile_, nullptr, nullptr);
   }
   capped();
   if (!job_.needs.masked_scores) return;
@@ -371,8 +367,7 @@ template <class T>
 void TiledWalk<T>::columns() {
   for_each_tile(block_.range(), [&](const Keys& keys) {
     if (!logit_tile(keys, job_.settings.normalize == Normalizer::softmin, nullptr, nullptr)) return;
-    T* tile = scratch_.tile.get();
-    block_.weigh(tile, keys.count(), scratch_);
+    block_.weigh(tile_, keys.count(), scratch_);
     // A NaN is told from what is masked by weights that are final.
     const bool divides = std::any_of(block_.divisor(), block_.divisor() + block_.lanes(), [](T x) { return std::isnan(x); });
     const auto is_undivided = [&](const Needs& needs) { return needs.undivided && !divides; };
@@ -380,13 +375,13 @@ void TiledWalk<T>::columns() {
     if (std::ranges::all_of(job_.observers,
                             [&](const Observer<T>* o) { return !o->needs().columns || is_undivided(o->needs()); }))
       return;
-    k_.finish_tile(tile, keys.count(), block_.lanes(), block_.divisor());
+    k_.finish_tile(tile_, keys.count(), block_.lanes(), block_.divisor());
     const BlockPlace& place = block_.place();
     for (std::size_t lane = 0; lane < block_.lanes(); ++lane) {
       if (!std::isnan(block_.divisor()[lane])) continue;
       for (std::size_t j = 0; j < keys.count(); ++j)
         if (!job_.plan.visible(place.batch, place.head_of(lane), place.query_of(lane), keys.begin + j))
-          tile[j * kLanes + lane] = 0;
+          tile_[j * kLanes + lane] = 0;
     }
     hand_out_columns(keys, nullptr, [&](const Needs& needs) { return !is_undivided(needs); });
   });
@@ -404,7 +399,7 @@ void TiledWalk<T>::hand_out_columns(const Keys& keys, const T* divisor, const Wa
                          .queries = place.queries,
                          .key = keys.begin,
                          .keys = keys.count(),
-                         .data = scratch_.tile.get() + lane,
+                         .data = tile_ + lane,
                          .query_step = 1,
                          .key_step = kLanes,
                          .divisor = divisor == nullptr ? nullptr : divisor + lane};

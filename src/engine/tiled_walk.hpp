@@ -23,7 +23,7 @@ template <class T>
 class TiledWalk {
  public:
   TiledWalk(const TiledJob<T>& job, TiledBlock<T>& block, const KeySpan<T>& span, TiledScratch<T>& scratch)
-      : job_(job), k_(job.kernels), block_(block), span_(span), scratch_(scratch) {}
+      : job_(job), k_(job.kernels), block_(block), span_(span), scratch_(scratch), tile_(scratch.tile.get()) {}
 
   /// The running softmax of the logits themselves, without values.
   void statistics();
@@ -71,6 +71,15 @@ class TiledWalk {
   bool logit_tile(const Keys& keys, bool negate, T* maximum, T* seen);
   /// Logits of a few lanes cost little to compute and as much to keep as those of many.
   [[nodiscard]] bool keeps_logits() const noexcept { return job_.keeps_logits() && !block_.is_few(); }
+  /// Of the weights up to their divisor, nothing but their sums is asked for.
+  [[nodiscard]] bool wants_sums_only() const noexcept {
+    return job_.settings.is_online() && !job_.needs.output && !job_.needs.facts;
+  }
+  void open_kept();
+  /// Where the tile's logits are kept.
+  [[nodiscard]] T* kept(const Keys& keys) const noexcept {
+    return scratch_.kept.get() + keys.begin / kernels::kKeys * TiledScratch<T>::kTile;
+  }
   /// Keeps the logits in the tile at hand, or that there are none, for weights().
   void keep_logits(const Keys& keys, bool any);
   /// The tile's logits as sums() saw them, or computed again: where they are, or null when masks hide all of it.
@@ -83,7 +92,7 @@ class TiledWalk {
   void add_values(const Keys& keys, bool select, Sums<T>& sums);
   void begin_few(const Sums<T>& sums);
   void end_few(Sums<T>& sums);
-  void clear_masked(const Keys& keys);
+  void clear_masked(const Keys& keys, T* rows, std::size_t stride);
   /// What observers ask for in one kind of pairs, and where it gathers.
   struct PairKind {
     bool Needs::*wanted;
@@ -104,6 +113,7 @@ class TiledWalk {
   TiledBlock<T>& block_;
   const KeySpan<T>& span_;
   TiledScratch<T>& scratch_;
+  T* tile_;  ///< [kKeys][kLanes], the tile at hand: scores, logits, weights
 };
 
 }  // namespace attn::engine

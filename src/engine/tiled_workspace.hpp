@@ -133,7 +133,6 @@ struct TiledScratch {
   AlignedArray<T> bias_rows;           ///< [kLanes][kKeys], as the plan gives it
   AlignedArray<T> bias;                ///< [kKeys][kLanes]
   AlignedArray<T> visible;             ///< [kKeys][kLanes], reserved when masked values hold NaN or infinity
-  AlignedArray<T> finished;            ///< [lanes][keys of a tile], reserved when pairs are handed out
   AlignedArray<T> kept;                ///< [tiles][kKeys][kLanes], logits of all keys, where they are kept for the weights
   std::vector<std::uint8_t> has_kept;  ///< [tiles]: 0 where masks hide the tile
   AlignedArray<std::byte> products;    ///< what other products than the kernels' work in

@@ -82,6 +82,8 @@ struct KernelTable {
   /// One step of the running softmax: logits to exp(logit - rows.next) in place, sum, maximum and rescale brought up to date.
   /// `natural` says that logits are natural; else they are multiples of ln 2, and exp stands for exp2.
   void (*softmax_step)(T* tile, std::size_t count, std::size_t lanes, bool natural, SoftmaxRows<T>& rows);
+  /// The same for `rows` alone: the tile keeps its logits.
+  void (*softmax_sums)(const T* tile, std::size_t count, std::size_t lanes, bool natural, SoftmaxRows<T>& rows);
   /// Logits to exp(logit - maximum).
   void (*exponentials)(T* tile, std::size_t count, std::size_t lanes, bool natural, const T* maximum);
   /// Logits to exp(softmax(logit) - largest softmax), 0 where masked, and their running sum.
@@ -102,8 +104,8 @@ struct KernelTable {
   /// True when rows[j * stride + d] is finite for all j < count and d < dim.
   bool (*all_finite)(const T* rows, std::size_t stride, std::size_t count, std::size_t dim);
 
-  /// rows[i * dim + f] = output[f][i] / divisor[i], 0 where the divisor is 0; every NaN gets the same bits.
-  void (*store_rows)(const T* output, const T* divisor, std::size_t queries, std::size_t dim, T* rows);
+  /// rows[i * stride + f] = output[f][i] / divisor[i], f < dim; 0 where the divisor is 0; every NaN gets the same bits.
+  void (*store_rows)(const T* output, const T* divisor, std::size_t queries, std::size_t dim, T* rows, std::size_t stride);
 
   // For up to kFewLanes queries, bound by the memory that keys and values come from. Every number is the same chain, so these
   // kernels and those above give the same bits (NaN: some NaN); it is for the caller's speed alone which of them it calls.

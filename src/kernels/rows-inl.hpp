@@ -7,6 +7,7 @@
 #define ATTN_KERNELS_ROWS_INL_HPP
 #endif
 
+#include "kernels/quotient-inl.hpp"
 #include "kernels/vector-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -130,30 +131,46 @@ HWY_INLINE T quotient(T x, T by) {
   return result == result ? result : kNan<T>;  // NOLINT(misc-redundant-expression)
 }
 
-template <class T>
-void store_rows(const T* output, const T* divisor, size_t queries, size_t dim, T* rows) {
-  const SquareTag<T> d;
+/// As many features as D has lanes, of kSquare<T> queries and divided, to rows `stride` apart.
+template <class D, class T>
+HWY_INLINE void store_square(D d, const T* output, const Quotient<D>& quotient, T* rows, size_t stride) {
   constexpr size_t kS = kSquare<T>;
-  const size_t whole_queries = queries / kS * kS;
-  const size_t whole_dim = dim / kS * kS;
-  for (size_t i = 0; i < whole_queries; i += kS) {
-    const SquareVec<T> by = hn::Load(d, divisor + i);
-    const auto empty = hn::Eq(by, hn::Zero(d));
-    for (size_t f = 0; f < whole_dim; f += kS) {
-      SquareVec<T> row[kS];
-      for (size_t r = 0; r < kS; ++r) {
-        const SquareVec<T> x = hn::Div(hn::Load(d, output + (f + r) * kLanes + i), by);
-        const SquareVec<T> number = hn::IfThenElse(hn::IsNaN(x), hn::Set(d, kNan<T>), x);
-        row[r] = hn::IfThenElse(empty, hn::Zero(d), number);
-      }
-      transpose(d, row);
-      for (size_t r = 0; r < kS; ++r) hn::StoreU(row[r], d, rows + (i + r) * dim + f);
-    }
-    for (size_t f = whole_dim; f < dim; ++f)
-      for (size_t r = 0; r < kS; ++r) rows[(i + r) * dim + f] = quotient(output[f * kLanes + i + r], divisor[i + r]);
+  const auto feature = [output](size_t f) { return output + f * kLanes; };
+  hn::Vec<D> row[kS];
+  ATTN_UNROLL
+  for (size_t r = 0; r < kS; ++r) row[r] = square_pieces<D, T>(d, feature, r, 0);
+  quotient.divide(row);
+  transpose(d, row);
+  ATTN_UNROLL
+  for (size_t r = 0; r < kS; ++r) hn::StoreU(row[r], d, rows + r * stride);
+}
+
+/// All features of kSquare<T> queries, at least as many as D has lanes; the last ones may be stored twice.
+template <class D, class T>
+HWY_INLINE void store_squares(D d, const T* output, const T* divisor, size_t dim, T* rows, size_t stride) {
+  constexpr size_t kN = hn::MaxLanes(D());
+  const Quotient<D> quotient(hn::LoadDup128(d, divisor));
+  for (size_t next = 0; next < dim; next += kN) {
+    const size_t f = HWY_MIN(next, dim - kN);
+    store_square<D, T>(d, output + f * kLanes, quotient, rows + f, stride);
   }
-  for (size_t i = whole_queries; i < queries; ++i)
-    for (size_t f = 0; f < dim; ++f) rows[i * dim + f] = quotient(output[f * kLanes + i], divisor[i]);
+}
+
+template <class T>
+void store_rows(const T* output, const T* divisor, size_t queries, size_t dim, T* rows, size_t stride) {
+  constexpr size_t kS = kSquare<T>;
+  if (queries < kS || dim < kS) {
+    for (size_t i = 0; i < queries; ++i)
+      for (size_t f = 0; f < dim; ++f) rows[i * stride + f] = quotient(output[f * kLanes + i], divisor[i]);
+    return;
+  }
+  for (size_t next = 0; next < queries; next += kS) {
+    const size_t i = HWY_MIN(next, queries - kS);  // the last queries may be stored twice
+    if (dim < kWidth<T>)
+      store_squares<SquareTag<T>, T>({}, output + i, divisor + i, dim, rows + i * stride, stride);
+    else
+      store_squares<Tag<T>, T>({}, output + i, divisor + i, dim, rows + i * stride, stride);
+  }
 }
 
 template <class T>

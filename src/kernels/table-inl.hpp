@@ -38,6 +38,7 @@ inline constexpr KernelTable<T> kTable = {
     .any_visible = any_visible<T>,
     .visibility = visibility<T>,
     .softmax_step = softmax_step<T>,
+    .softmax_sums = softmax_sums<T>,
     .exponentials = exponentials<T>,
     .double_step = double_step<T>,
     .sigmoid = sigmoid<T>,

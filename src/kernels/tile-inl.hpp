@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace attn::kernels::HWY_NAMESPACE {
@@ -131,11 +132,11 @@ HWY_INLINE Vec<T> usable(Vec<T> maximum) {
   return hn::IfThenElse(hn::Eq(maximum, masked_value<T>()), hn::Zero(Tag<T>()), maximum);
 }
 
-/// Exponentials of one panel in place; the sums of its lanes are written when asked for.
+/// Exponentials of one panel in place, unless the tile is const; the sums of its lanes are written when asked for.
 template <class T, bool kNatural, bool kInfinite>
 struct ExpPanel {
-  template <size_t N>
-  static void run(size_t lane, T* tile, size_t count, const T* maximum, T* sums) {
+  template <size_t N, class Element>
+  static void run(size_t lane, Element* tile, size_t count, const T* maximum, T* sums) {
     const Tag<T> d;
     Vec<T> top[N];
     Vec<T> sum[N];
@@ -145,11 +146,11 @@ struct ExpPanel {
       sum[v] = hn::Zero(d);
     }
     for (size_t j = 0; j < count; ++j) {
-      T* row = tile + j * kLanes + lane;
+      Element* row = tile + j * kLanes + lane;
       ATTN_UNROLL
       for (size_t v = 0; v < N; ++v) {
         const Vec<T> p = exp_below<T, kNatural, kInfinite>(hn::Load(d, row + v * kWidth<T>), top[v]);
-        hn::Store(p, d, row + v * kWidth<T>);
+        if constexpr (!std::is_const_v<Element>) hn::Store(p, d, row + v * kWidth<T>);
         sum[v] = hn::Add(sum[v], p);
       }
     }
@@ -167,8 +168,8 @@ HWY_INLINE bool any_infinite(const T* values, size_t lanes) {
   return false;
 }
 
-template <class T>
-HWY_INLINE void exp_tile(T* tile, size_t count, size_t lanes, bool natural, const T* maximum, T* sums) {
+template <class T, class Element>
+HWY_INLINE void exp_tile(Element* tile, size_t count, size_t lanes, bool natural, const T* maximum, T* sums) {
   if (any_infinite(maximum, lanes)) {
     if (natural) return for_panels<T, ExpPanel<T, true, true>>(lanes, tile, count, maximum, sums);
     return for_panels<T, ExpPanel<T, false, true>>(lanes, tile, count, maximum, sums);
@@ -179,7 +180,7 @@ HWY_INLINE void exp_tile(T* tile, size_t count, size_t lanes, bool natural, cons
 
 template <class T>
 void exponentials(T* tile, size_t count, size_t lanes, bool natural, const T* maximum) {
-  exp_tile(tile, count, lanes, natural, maximum, static_cast<T*>(nullptr));
+  exp_tile<T, T>(tile, count, lanes, natural, maximum, nullptr);
 }
 
 /// What a tile's sums do to the running ones; maximum becomes next.
@@ -197,11 +198,22 @@ HWY_INLINE void join_step(const T* sums, size_t lanes, bool natural, SoftmaxRows
   }
 }
 
-template <class T>
-void softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+/// `Element` is T, or const T where the tile stays as it is.
+template <class T, class Element>
+HWY_INLINE void sum_step(Element* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
   HWY_ALIGN T sums[kLanes];
   exp_tile(tile, count, lanes, natural, static_cast<const T*>(rows.next), static_cast<T*>(sums));
   join_step(static_cast<const T*>(sums), lanes, natural, rows);
+}
+
+template <class T>
+void softmax_step(T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+  sum_step<T, T>(tile, count, lanes, natural, rows);
+}
+
+template <class T>
+void softmax_sums(const T* tile, size_t count, size_t lanes, bool natural, SoftmaxRows<T>& rows) {
+  sum_step<T, const T>(tile, count, lanes, natural, rows);
 }
 
 template <class T>

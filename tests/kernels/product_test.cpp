@@ -2,8 +2,12 @@
 #include "kernels/kernel_support.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -22,7 +26,27 @@ const Size kSizes[] = {{1, 1, 1},   {5, 3, 2},    {6, 16, 3},   {7, 17, 4},   {1
                        {95, 63, 8}, {96, 64, 13}, {96, 48, 64}, {13, 49, 65}, {96, 64, 40}, {10, 8, 512}};
 
 template <class T>
+using Bits = std::conditional_t<std::is_same_v<T, float>, std::uint32_t, std::uint64_t>;
+
+template <class T>
 constexpr double kUnit = std::is_same_v<T, float> ? 0x1p-23 : 0x1p-52;
+
+/// A divisor and what it divides, of several kinds: usual ones, quotients next to the middle between two numbers, magnitudes at
+/// the ends of the range, and any bits at all.
+template <class T>
+void make_fraction(Random& random, std::size_t kind, Lanes<T>& output, T& by, std::size_t lane, std::size_t count) {
+  const auto any = [&random] { return std::bit_cast<T>(static_cast<Bits<T>>(random.bits())); };
+  by = kind == 3 ? any() : static_cast<T>(random.uniform() * 4095 + 1);
+  for (std::size_t f = 0; f < count; ++f) {
+    T& x = output.at(f, lane);
+    const T q = static_cast<T>((random.uniform() + 0.5) * (random.below(2) == 0 ? 1 : -1));
+    const auto middle = static_cast<long double>(q) + static_cast<long double>(std::nextafter(q, T(2)) - q) / 2;
+    x = kind == 0 ? static_cast<T>(random.uniform()) : any();
+    if (kind == 1) x = static_cast<T>(middle * static_cast<long double>(by));
+    if (kind == 2) x = std::ldexp(q, static_cast<int>(random.below(16)) - (std::is_same_v<T, float> ? 108 : 908));
+    if (random.below(64) == 0) x = std::copysign(T(0), q);
+  }
+}
 
 }  // namespace
 
@@ -156,7 +180,8 @@ TEST_CASE_TEMPLATE("a hidden key's value is not read", T, float, double) {
 
 TEST_CASE_TEMPLATE("rows come back divided, empty ones as zero, every NaN alike", T, float, double) {
   for (const std::size_t queries : {1U, 2U, 3U, 4U, 5U, 17U, 63U, 64U}) {
-    for (const std::size_t dim : {1U, 2U, 3U, 4U, 5U, 9U, 64U}) {
+    for (const std::size_t dim : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 15U, 16U, 17U, 64U, 96U}) {
+      const std::size_t stride = dim + queries % 3;
       Random random(queries * 100 + dim);
       Lanes<T> output(dim);
       Lanes<T> divisor(1, T(0));
@@ -167,17 +192,43 @@ TEST_CASE_TEMPLATE("rows come back divided, empty ones as zero, every NaN alike"
       if (queries > 3) output.at(dim - 1, 3) = -std::numeric_limits<T>::quiet_NaN();
       for (const auto* table : available<T>()) {
         CAPTURE(table->isa);
-        std::vector<T> rows(queries * dim, T(-1));
-        table->store_rows(output.get(), divisor.get(), queries, dim, rows.data());
+        std::vector<T> rows(queries * stride, T(-1));
+        table->store_rows(output.get(), divisor.get(), queries, dim, rows.data(), stride);
         for (std::size_t i = 0; i < queries; ++i) {
+          for (std::size_t f = dim; f < stride; ++f) CHECK(rows[i * stride + f] == -1);
           for (std::size_t f = 0; f < dim; ++f) {
             const T by = divisor.at(0, i);
             T wanted = by == 0 ? T(0) : output.at(f, i) / by;
             if (std::isnan(wanted)) wanted = std::numeric_limits<T>::quiet_NaN();
-            CHECK(std::memcmp(&wanted, &rows[i * dim + f], sizeof(T)) == 0);
+            CHECK(std::memcmp(&wanted, &rows[i * stride + f], sizeof(T)) == 0);
           }
         }
       }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("rows are divided with the bits of a division, whatever the numbers are", T, float, double) {
+  for (std::size_t seed = 0; seed < 80; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Lanes<T> output(kKeys);
+    Lanes<T> divisor(1);
+    for (std::size_t i = 0; i < kLanes; ++i) make_fraction(random, seed % 4, output, divisor.at(0, i), i, kKeys);
+    for (const auto* table : available<T>()) {
+      CAPTURE(table->isa);
+      std::vector<T> rows(kLanes * kKeys);
+      table->store_rows(output.get(), divisor.get(), kLanes, kKeys, rows.data(), kKeys);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < kLanes; ++i) {
+        for (std::size_t f = 0; f < kKeys; ++f) {
+          const T by = divisor.at(0, i);
+          T wanted = by == 0 ? T(0) : output.at(f, i) / by;
+          if (std::isnan(wanted)) wanted = std::numeric_limits<T>::quiet_NaN();
+          if (std::memcmp(&wanted, &rows[i * kKeys + f], sizeof(T)) != 0) ++wrong;
+        }
+      }
+      CHECK(wrong == 0);
     }
   }
 }

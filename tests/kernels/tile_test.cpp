@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -36,6 +37,18 @@ void start(SoftmaxRows<T>& rows) {
   }
 }
 
+/// True when the sums of a running softmax that leaves the tile alone are those of the one that makes weights of it.
+template <class T>
+bool sums_agree(const KernelTable<T>& table, const Lanes<T>& tile, std::size_t keys, std::size_t lanes, bool natural,
+                const SoftmaxRows<T>& before, const SoftmaxRows<T>& after) {
+  const Lanes<T> read(tile);
+  SoftmaxRows<T> rows = before;
+  table.softmax_sums(read.get(), keys, lanes, natural, rows);
+  const auto same = [lanes](const T* a, const T* b) { return std::memcmp(a, b, lanes * sizeof(T)) == 0; };
+  return same(rows.sum, after.sum) && same(rows.maximum, after.maximum) && same(rows.rescale, after.rescale) &&
+         same_bits(read, tile, keys, kLanes);
+}
+
 /// Everything the kernels make of one tile, in one pile for comparison.
 template <class T>
 std::vector<Lanes<T>> all_of(const KernelTable<T>& table, const Lanes<T>& raw, const LogitStage<T>& stage, std::size_t keys,
@@ -48,7 +61,9 @@ std::vector<Lanes<T>> all_of(const KernelTable<T>& table, const Lanes<T>& raw, c
   table.logits(stage, keys, lanes, tile.get(), rows.next, seen.get());
   made.push_back(seen);
   Lanes<T> weights(tile);
+  const SoftmaxRows<T> before = rows;
   table.softmax_step(weights.get(), keys, lanes, natural, rows);
+  CHECK(sums_agree(table, tile, keys, lanes, natural, before, rows));
   Lanes<T> sum(1);
   std::copy_n(rows.sum, kLanes, sum.get());
   Lanes<T> maximum(1);
