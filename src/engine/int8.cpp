@@ -23,13 +23,30 @@ namespace {
 constexpr std::size_t kVectorBytes = 64;         ///< of the widest vectors
 constexpr std::size_t kRowsAtATime = 4 * kKeys;  ///< a whole number of tiles of keys
 
+constexpr float kMost = 127;  ///< magnitude of a row's integers
+
 std::size_t quads_of(std::size_t count) noexcept { return (count + kQuad - 1) / kQuad; }
+
+/// What integers of a row with this largest magnitude are multiplied by: NaN where it is not finite, 0 where it is tiny.
+float scale_of(float largest) noexcept {
+  constexpr float smallest = 0x1p-118F;
+  if (!(largest <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
+  return largest < smallest ? 0 : largest / kMost;
+}
+
+bool has_scale(float largest) noexcept { return scale_of(largest) > 0; }
+
+/// The nearest integer's bits, the lowest 22 of which are right where |x| < 2^21.
+std::uint32_t low_bits_of_nearest(float x) noexcept {
+  constexpr float magic = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
+  return std::bit_cast<std::uint32_t>(x + magic);
+}
 
 }  // namespace
 
 float largest_magnitude(const float* row, std::size_t dim) {
-  std::uint32_t bits = 0;  // as integers, magnitudes have their order, infinity and NaN above all of them
-  for (std::size_t d = 0; d < dim; ++d) bits = std::max(bits, std::bit_cast<std::uint32_t>(row[d]) & 0x7FFFFFFFU);
+  std::int32_t bits = 0;  // as integers, magnitudes have their order, infinity and NaN above all of them
+  for (std::size_t d = 0; d < dim; ++d) bits = std::max(bits, std::bit_cast<std::int32_t>(row[d]) & 0x7FFFFFFF);
   return std::bit_cast<float>(bits);
 }
 
@@ -45,18 +62,40 @@ float quantize_row(const float* row, std::size_t dim, std::int8_t* out) {
 }
 
 float quantize_row(const float* row, std::size_t dim, float largest, std::int8_t* out) {
-  constexpr float magic = 0x1.8p23F;  // adding it leaves the nearest integer in the low bits
-  constexpr float smallest = 0x1p-118F;
-  constexpr float most = 127.0F;
   std::fill_n(out, quads_of(dim) * kQuad, std::int8_t{0});
-  if (!(largest <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
-  if (largest < smallest) return 0;
-  const float inverse = most / largest;
-  for (std::size_t d = 0; d < dim; ++d) {
-    const float shifted = row[d] * inverse + magic;
-    out[d] = static_cast<std::int8_t>(static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(shifted)));
+  if (!has_scale(largest)) return scale_of(largest);
+  const float inverse = kMost / largest;
+  for (std::size_t d = 0; d < dim; ++d)
+    out[d] = static_cast<std::int8_t>(static_cast<std::uint8_t>(low_bits_of_nearest(row[d] * inverse)));
+  return scale_of(largest);
+}
+
+FineQuery::FineQuery(std::size_t dim)
+    : dim_(dim), padded_((dim + kVectorBytes - 1) / kVectorBytes * kVectorBytes), bytes_(2 * padded_) {}
+
+void FineQuery::load(const float* row, float factor) {
+  const float largest = largest_magnitude(row, dim_);
+  const unsigned bits = kernels::fine_bits(dim_);
+  const auto unit = static_cast<float>(1U << bits);
+  scale_ = scale_of(largest) / unit * std::abs(factor);
+  const bool is_tiny = scale_ < std::numeric_limits<float>::min();
+  if (is_tiny) scale_ = 0;
+  // Half a unit of each feature, and what rounding to float32 on the way there adds; or the whole row.
+  lost_ = std::sqrt(static_cast<float>(dim_)) * (is_tiny ? largest * std::abs(factor) * (1 + 0x1p-20F) : scale_ * 0.51F);
+  const float inverse = scale_ > 0 ? std::copysign(kMost / largest, factor) : 0;
+  std::uint8_t* const high = bytes_.get();
+  std::uint8_t* const low = high + padded_;
+  for (std::size_t d = 0; d < dim_; ++d) {
+    // With 128 units of the high part added, nothing is negative.
+    const float number = inverse == 0 ? 0 : row[d] * inverse * unit;
+    const std::uint32_t integer = low_bits_of_nearest(number) + (std::uint32_t{128} << bits);
+    high[d] = static_cast<std::uint8_t>(integer >> bits);
+    low[d] = static_cast<std::uint8_t>(integer & ((1U << bits) - 1));
   }
-  return largest / most;
+}
+
+kernels::Int8FineQuery FineQuery::get() const noexcept {
+  return {.high = bytes_.get(), .low = bytes_.get() + padded_, .low_bits = kernels::fine_bits(dim_), .scale = scale_};
 }
 
 std::string products_refusal(const Plan& plan) {
@@ -88,7 +127,7 @@ Int8Products::Int8Products(const Plan& plan, const Operands<float>& operands, co
   if (!refusal.empty()) throw Error(Status::usage, "int8 does not apply: " + refusal);
   const std::size_t heads = dims_.batch * dims_.kv_heads;
   keys_.quads = quads_of(dims_.head_dim);
-  const std::size_t beyond = use == Int8Use::bounds ? kernels::kGroup : 0;
+  const std::size_t beyond = use == Int8Use::bounds ? kernels::kGroupRoom : 0;
   keys_.data.resize((heads * dims_.kv_len + beyond) * keys_.quads * kQuad + (beyond == 0 ? 0 : kVectorBytes));
   keys_.scale.resize(heads * dims_.kv_len);
   keys_.offset.resize(heads * dims_.kv_len + beyond);
@@ -184,16 +223,9 @@ void Int8Products::peaks(const ProductKeys& keys, const std::byte* queries, cons
                   {reinterpret_cast<const std::uint8_t*>(queries), scales(queries), norm, lost}, lanes, peaks, maximum);
 }
 
-void Int8Products::dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const std::byte* queries,
-                        std::size_t lane, std::uint8_t* row, float* scores) const {
-  const auto* const integers = reinterpret_cast<const std::uint8_t*>(queries);
-  std::fill_n(row, padded_row(), std::uint8_t{0});
-  for (std::size_t t = 0; t < keys_.quads; ++t) std::copy_n(integers + (t * kLanes + lane) * kQuad, kQuad, row + t * kQuad);
-  kernels_->dots(rows_of({batch, kv_head, {0, dims_.kv_len}}), first.data(), first.size(), row, scales(queries)[lane], scores);
-}
-
-std::size_t Int8Products::padded_row() const noexcept {
-  return (keys_.quads * kQuad + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+void Int8Products::dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const FineQuery& query,
+                        float* scores) const {
+  kernels_->dots(rows_of({batch, kv_head, {0, dims_.kv_len}}), first.data(), first.size(), query.get(), scores);
 }
 
 void Int8Products::add_values(const ProductKeys& keys, const float* weights, std::size_t lanes, const float* rescale,

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/engine.hpp"
+#include "engine/tiled_workspace.hpp"
 #include "kernels/int8.hpp"
 
 #include <cstdint>
@@ -34,6 +35,25 @@ struct Int8Matrix {
 /// Of the rows from `first` to before `end`.
 [[nodiscard]] float largest_magnitude(const RowSpan<float>& rows, std::size_t first, std::size_t end, std::size_t dim);
 
+/// A query in integers of up to 16 bits, a byte for the high and one for the low part of each.
+class FineQuery {
+ public:
+  explicit FineQuery(std::size_t dim);
+
+  /// The query `row` times `factor`.
+  void load(const float* row, float factor);
+  [[nodiscard]] kernels::Int8FineQuery get() const noexcept;
+  /// Not below |row - what its integers stand for| * |factor|; NaN where the row is not finite.
+  [[nodiscard]] float lost() const noexcept { return lost_; }
+
+ private:
+  const std::size_t dim_;
+  const std::size_t padded_;  ///< features and zeros up to whole vectors
+  AlignedArray<std::uint8_t> bytes_;
+  float scale_ = 0;
+  float lost_ = 0;
+};
+
 enum class Int8Use { attention, bounds };
 
 /// The products of the tiled engine in 8-bit integers. Same bits on all targets and for all numbers of threads.
@@ -56,11 +76,9 @@ class Int8Products : public Products<float> {
   /// Of Int8Use::bounds, for a tile from its first key on: see kernels::Int8Kernels::peaks. `norm` and `lost` are [kLanes].
   void peaks(const ProductKeys& keys, const std::byte* queries, const float* norm, const float* lost,
              const kernels::KeyErrors& errors, std::size_t lanes, std::uint16_t* peaks, float* maximum) const;
-  /// The scores of one query with groups of keys, the first of each in `first`: see kernels::Int8Kernels::dots. `row` has room
-  /// for padded_row() bytes.
-  void dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const std::byte* queries,
-            std::size_t lane, std::uint8_t* row, float* scores) const;
-  [[nodiscard]] std::size_t padded_row() const noexcept;
+  /// The scores of one query with groups of keys, the first of each in `first`: see kernels::Int8Kernels::dots.
+  void dots(std::size_t batch, std::size_t kv_head, std::span<const std::uint32_t> first, const FineQuery& query,
+            float* scores) const;
   [[nodiscard]] const kernels::Int8Kernels& kernels() const noexcept { return *kernels_; }
 
  private:

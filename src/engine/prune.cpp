@@ -166,11 +166,12 @@ std::uint64_t pruned_bytes(const Plan& plan, const PruneRule& rule, std::size_t 
   if (keeps_all(plan, rule)) return 0;
   const std::uint64_t lanes = kernels::kLanes;
   const std::uint64_t tiles = (d.kv_len + kernels::kKeys - 1) / kernels::kKeys;
-  const std::uint64_t numbers =
-      lanes * (3 * d.head_dim + d.value_dim + 4 * kernels::kKeys + tiles * (1 + kGroups / 2)) + d.kv_len;
+  const std::uint64_t numbers = lanes * (3 * d.head_dim + d.value_dim + 2 * std::max(d.head_dim, d.value_dim) +
+                                         4 * kernels::kKeys + tiles * (1 + kGroups / 2)) +
+                                d.kv_len;
   const std::uint64_t keys = room_for(plan, rule) * kernels::kGroup;
   const std::uint64_t candidates = lanes * room_for(plan, rule) * sizeof(Candidate) +
-                                   keys * (sizeof(std::int32_t) + 2 * sizeof(Candidate) + sizeof(Taken)) +
+                                   keys * (sizeof(std::int32_t) + sizeof(float) + 2 * sizeof(Candidate) + sizeof(Taken)) +
                                    lanes * keys * sizeof(Taken);
   return int8_bytes(d, Int8Use::bounds) + KeyBounds::bytes(d) + threads * (numbers * sizeof(float) + candidates);
 }

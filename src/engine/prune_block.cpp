@@ -59,7 +59,7 @@ PruneScratch::PruneScratch(const PruneJob& job)
     : query_rows(job.plan.dims.head_dim * kLanes),
       query_lanes(job.plan.dims.head_dim * kLanes),
       queries(job.products.query_bytes()),
-      query_row(job.products.padded_row()),
+      query(job.plan.dims.head_dim),
       tile(kKeys * kLanes),
       bias_rows(kKeys * kLanes),
       bias(kKeys * kLanes),
@@ -71,14 +71,16 @@ PruneScratch::PruneScratch(const PruneJob& job)
       lanes(kLanes),
       groups(kLanes * job.room),
       first(job.room),
-      key(job.plan.dims.head_dim),
-      value(job.plan.dims.value_dim),
       output(kLanes * job.plan.dims.value_dim),
       found((kKeys + 1) * kLanes),
       is_known(job.bounds.tiles()) {}
 
 PruneBlock::PruneBlock(const PruneJob& job, const BlockPlace& place, PruneScratch& scratch)
-    : job_(job), place_(place), scratch_(scratch), range_(job.plan.range(place.batch, place.first, place.queries)) {
+    : job_(job),
+      place_(place),
+      scratch_(scratch),
+      errors_(job.bounds.errors(place.batch, kv_head(), 0)),
+      range_(job.plan.range(place.batch, place.first, place.queries)) {
   for (std::size_t i = 0; i < place.lanes(); ++i) {
     const KeyRange own = job.plan.range(place.batch, place.query_of(i));
     lane_range_[i] = own.empty() ? KeyRange{} : own;
@@ -167,11 +169,10 @@ double PruneBlock::bound_of(std::size_t tile, std::size_t i) const {
 
 bool PruneBlock::passes_over(std::size_t tile) {
   if (!is_plain()) return false;
-  PruneLanes& side = scratch_.side;
+  const PruneLanes& side = scratch_.side;
   for (std::size_t i = 0; i < place_.lanes(); ++i) {
-    const double below =
-        job_.rule.keys == 0 ? static_cast<double>(2 * side.margin[i] + spread_) + 1 : static_cast<double>(side.depth[i]);
-    if (!(bound_of(tile, i) < static_cast<double>(side.top[i]) - below)) return false;
+    const float level = job_.rule.keys == 0 ? side.top[i] - (2 * side.margin[i] + spread_ + 1) : side.floor[i];
+    if (!(bound_of(tile, i) < static_cast<double>(level))) return false;
   }
   constexpr std::uint16_t nothing = 0xFF80;  // -infinity
   std::fill_n(peaks_of(tile), kGroups * kLanes, nothing);
@@ -208,6 +209,13 @@ void PruneBlock::logits(const KeyRange& keys) {
   if (!is_open || !is_plain()) job_.kernels.logits(stage, count, lanes, scratch_.tile.get(), scratch_.side.ignored, nullptr);
 }
 
+/// Those of the query in more bits.
+QueryErrors PruneBlock::fine_errors_of(std::size_t i) const {
+  const QueryErrors coarse = errors_of(i);
+  const float lost = scratch_.query.lost();
+  return {(coarse.norm + coarse.lost + lost) * (1 + 0x1p-20F), lost};
+}
+
 /// How far bounds and float32 logits may be off, over all keys that a query of the block sees.
 void PruneBlock::set_margins() {
   float lost = 0;
@@ -227,6 +235,7 @@ void PruneBlock::set_margins() {
   for (std::size_t i = 0; i < kLanes; ++i) {
     side.margin[i] = (side.norm[i] * lost + side.lost[i] * longest) * (1 + 0x1p-20F);
     side.usual[i] = (side.norm[i] * sums[0] + side.lost[i] * sums[1]) / tiles;
+    side.fine[i] = (side.norm[i] + side.lost[i]) * sums[0] / tiles;
     side.slack[i] = (side.norm[i] + side.lost[i]) * longest * slack;
   }
 }
@@ -271,7 +280,7 @@ bool PruneBlock::sample() {
   }
   if (!by_mass) {
     find_strongest(static_cast<double>(job_.rule.keys));
-    go_below_strongest();
+    set_floors();
   }
   if (!by_mass || job_.rule.insist) return true;
   double share = 0;

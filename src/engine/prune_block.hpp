@@ -25,6 +25,12 @@ struct PruneJob {
   std::size_t room;  ///< groups of keys that may matter to a query, at most
 };
 
+/// |query| and what its integers have lost, times the factor, rounded up.
+struct QueryErrors {
+  float norm = 0;
+  float lost = 0;
+};
+
 /// A key that may matter.
 struct Candidate {
   float upper = 0;  ///< its logit is not above this
@@ -54,9 +60,11 @@ struct alignas(64) PruneLanes {
   float extra[kernels::kLanes];      ///< what is added to bounds for their own rounding
   float margin[kernels::kLanes];     ///< the largest distance between a bound and a rounded logit
   float usual[kernels::kLanes];      ///< what it is in the mean
+  float fine[kernels::kLanes];       ///< and that of a query in more bits
   float part[kernels::kLanes];       ///< of the mass that may be left out: groups that are not looked into
   float slack[kernels::kLanes];      ///< the largest that a float32 logit may be off
   float depth[kernels::kLanes];      ///< bounds so far below the reference are left out
+  float floor[kernels::kLanes];      ///< keys below this are certainly not among the strongest
   float least[kernels::kLanes];      ///< bounds below this are left out when all are known
   float shift[kernels::kLanes];      ///< see kernels::Int8Kernels::sift
   float limit[kernels::kLanes];
@@ -72,30 +80,31 @@ struct alignas(64) PruneLanes {
 /// The memory of a thread.
 struct PruneScratch {
   explicit PruneScratch(const PruneJob& job);
-  AlignedArray<float> query_rows;        ///< [kLanes][head_dim]
-  AlignedArray<float> query_lanes;       ///< [head_dim][kLanes]
-  AlignedArray<std::byte> queries;       ///< as the products want them
-  AlignedArray<std::uint8_t> query_row;  ///< one of them
-  AlignedArray<float> tile;              ///< [kKeys][kLanes]
-  AlignedArray<float> bias_rows;         ///< [kLanes][kKeys]
-  AlignedArray<float> bias;              ///< [kKeys][kLanes]
-  AlignedArray<float> centres;           ///< [tiles][kLanes]: scores of the centres
-  AlignedArray<std::uint16_t> peaks;     ///< [tiles * kGroups][kLanes]: bounds on the logits of groups of keys, as bfloat16
-  AlignedArray<float> limits;            ///< [kTails][kLanes]
-  AlignedArray<float> sums;              ///< [kTails][kLanes]
-  AlignedArray<float> scores;            ///< [room][kGroupRoom]: of one query
+  AlignedArray<float> query_rows;     ///< [kLanes][head_dim]
+  AlignedArray<float> query_lanes;    ///< [head_dim][kLanes]
+  AlignedArray<std::byte> queries;    ///< as the products want them
+  FineQuery query;                    ///< one of them, in more bits
+  AlignedArray<float> tile;           ///< [kKeys][kLanes]
+  AlignedArray<float> bias_rows;      ///< [kLanes][kKeys]
+  AlignedArray<float> bias;           ///< [kKeys][kLanes]
+  AlignedArray<float> centres;        ///< [tiles][kLanes]: scores of the centres
+  AlignedArray<std::uint16_t> peaks;  ///< [tiles * kGroups][kLanes]: bounds on the logits of groups of keys, as bfloat16
+  AlignedArray<float> limits;         ///< [kTails][kLanes]
+  AlignedArray<float> sums;           ///< [kTails][kLanes]
+  AlignedArray<float> scores;         ///< [room][kGroupRoom]: of one query
   std::vector<PruneLane> lanes;
   PruneLanes side = {};
-  std::vector<Candidate> groups;      ///< [kLanes][room]: the first keys of those that may matter, the first side.count of each
-  std::vector<std::uint32_t> first;   ///< [room]: of one query's groups
-  std::vector<Candidate> candidates;  ///< of one query
-  std::vector<float> key;
-  std::vector<float> value;
+  std::vector<Candidate> groups;       ///< [kLanes][room]: the first keys of those that may matter, the first side.count of each
+  std::vector<std::uint32_t> first;    ///< [room]: of one query's groups
+  std::vector<Candidate> candidates;   ///< of one query
+  std::vector<const float*> rows;      ///< of keys or values that are taken
+  std::vector<float> made;             ///< those that are not where they could be read
   std::vector<float> output;           ///< [kLanes][value_dim]
   std::vector<float> weights;          ///< [kv_len], of one row
   std::vector<std::int32_t> found;     ///< [kKeys + 1][kLanes]
   std::vector<float> sampled;          ///< logits of some queries
-  std::vector<float> above;            ///< of one query's candidates: bounds on exponentials
+  std::vector<float> above;            ///< of one query's groups or candidates: bounds on exponentials
+  std::vector<float> lower;            ///< and on logits, from below
   std::vector<std::int32_t> bins;      ///< and where they fall
   std::vector<std::uint8_t> is_known;  ///< [tiles]: looked at, or passed over
 };
@@ -148,20 +157,28 @@ class PruneBlock {
   void settle();
   void choose_depths(double share);
   void find_strongest(double wanted);
-  void go_below_strongest();
+  void set_floors();
   void sum_tails(float step);
   void set_limits(std::size_t i, float first, float times, float step);
   // What is taken:
   void sift();
   void deepen(std::size_t i);
   [[nodiscard]] bool narrow(std::size_t i);
-  [[nodiscard]] float end_of_mass(std::size_t i, std::span<const Candidate> groups);
+  [[nodiscard]] float end_of_mass(std::size_t i, std::span<const float> above);
   [[nodiscard]] float end_of_strongest(std::size_t i, std::span<const Candidate> groups);
-  [[nodiscard]] float lower_of(std::size_t i, const Candidate& candidate, float coarse) const;
+  [[nodiscard]] QueryErrors errors_of(std::size_t i) const { return {scratch_.side.norm[i], scratch_.side.lost[i]}; }
+  [[nodiscard]] QueryErrors fine_errors_of(std::size_t i) const;
+  /// How far bounds on the logits of a key's group lie above rounded ones, of a query with these errors.
+  [[nodiscard]] float above_rounded(std::size_t i, std::size_t key, const QueryErrors& query) const {
+    const std::size_t group = key / kernels::kGroup;
+    return query.norm * errors_.lost[group] + query.lost * errors_.longest[group] + scratch_.side.extra[i];
+  }
+  [[nodiscard]] float lower_of(std::size_t i, const Candidate& candidate, const QueryErrors& query, float coarse) const;
   void refine(std::size_t i);
   [[nodiscard]] float rounded_logit(std::size_t i, std::size_t key, float score) const;
   [[nodiscard]] bool take();
-  [[nodiscard]] double exact_logit(std::size_t lane, std::size_t key);
+  [[nodiscard]] const float* const* rows_of(const RowSource<float>& source, std::span<const Taken> taken);
+  void find_logits(std::size_t i, std::span<Taken> taken);
   bool take_mass(std::size_t i);
   void fetch(const RowSource<float>& source, std::size_t key) const;
   void keep_strongest(std::size_t i);
@@ -173,6 +190,7 @@ class PruneBlock {
   const PruneJob& job_;
   const BlockPlace place_;
   PruneScratch& scratch_;
+  const kernels::KeyErrors errors_;  ///< of all groups of the head
   KeyRange range_;
   KeyRange inner_;  ///< what range() leaves to all queries
   KeyRange lane_range_[kernels::kLanes];

@@ -43,6 +43,7 @@ void PruneBlock::settle() {
     side.extra[i] = std::abs(side.reference[i]) * 0x1p-17F + 0x1p-10F;
     side.margin[i] += side.extra[i];
     side.usual[i] += side.extra[i];
+    side.fine[i] += side.extra[i];
     side.part[i] = static_cast<float>(kPart);
     side.slack[i] += side.extra[i];
     side.shift[i] = (side.extra[i] - side.reference[i]) * kSiftStep + kRaised;
@@ -127,11 +128,12 @@ void PruneBlock::find_strongest(double wanted) {
   std::copy_n(high, kLanes, side.depth);
 }
 
-/// So that keys further down than depth are certainly not among so many.
-void PruneBlock::go_below_strongest() {
+/// Below the depths of as many keys as are wanted: whatever else is found, keys further down are not among so many.
+void PruneBlock::set_floors() {
   PruneLanes& side = scratch_.side;
-  for (std::size_t i = 0; i < place_.lanes(); ++i)
-    side.depth[i] += 2 * (side.margin[i] + side.slack[i]) + (std::abs(side.top[i]) + side.depth[i]) * kCoarse + 0x1p-8F;
+  for (std::size_t i = 0; i < kLanes; ++i)
+    side.floor[i] = side.top[i] - side.depth[i] - 2 * (side.margin[i] + side.slack[i]) -
+                    (std::abs(side.top[i]) + side.depth[i]) * kCoarse - 0x1p-8F;
 }
 
 /// The groups that may matter to each open query, and the sum of all others.
@@ -170,17 +172,20 @@ void PruneBlock::sift() {
 bool PruneBlock::narrow(std::size_t i) {
   PruneLanes& side = scratch_.side;
   const std::span<const Candidate> groups(scratch_.groups.data() + i * job_.room, side.count[i]);
+  // A loop of its own, of which compilers make vector code.
+  std::vector<float>& above = scratch_.above;
+  above.resize(groups.size());
+  for (std::size_t n = 0; n < groups.size(); ++n) above[n] = exp_above(groups[n].upper - side.reference[i]);
   const float listed = side.reference[i] - side.depth[i];
-  side.least[i] = job_.rule.keys == 0 ? end_of_mass(i, groups) : end_of_strongest(i, groups);
+  side.least[i] = job_.rule.keys == 0 ? end_of_mass(i, above) : end_of_strongest(i, groups);
   if (!(side.least[i] >= listed) && side.depth[i] < kDeepest) return false;
   side.least[i] = std::max(side.least[i], listed);
   double dropped = 0;
   std::uint32_t* to = scratch_.first.data();
-  for (const Candidate& group : groups) {
-    const bool goes = group.upper < side.least[i];
-    const float above = exp_above(group.upper - side.reference[i]);
-    dropped += goes ? static_cast<double>(above) : 0.0;
-    *to = group.key;
+  for (std::size_t n = 0; n < groups.size(); ++n) {
+    const bool goes = groups[n].upper < side.least[i];
+    dropped += static_cast<double>(goes ? above[n] : 0.0F);
+    *to = groups[n].key;
     to += goes ? 0 : 1;
   }
   side.count[i] = static_cast<std::uint32_t>(to - scratch_.first.data());
@@ -190,21 +195,21 @@ bool PruneBlock::narrow(std::size_t i) {
 
 /// Groups below this and what is left out already hold about the part of the mass that they may; -infinity when that is too much
 /// without them.
-float PruneBlock::end_of_mass(std::size_t i, std::span<const Candidate> groups) {
-  constexpr std::size_t bins = 64;
+float PruneBlock::end_of_mass(std::size_t i, std::span<const float> above) {
+  constexpr std::int32_t bins = 64;
   constexpr int in_power = 2;  // bins of a factor of 2
   constexpr int shift = 23 - 1;
   const PruneLanes& side = scratch_.side;
   const float top = side.reference[i] + side.extra[i];
   const auto highest = std::bit_cast<std::int32_t>(exp_above(side.extra[i]));
+  std::vector<std::int32_t>& bin_of = scratch_.bins;
+  bin_of.resize(above.size());
+  for (std::size_t n = 0; n < above.size(); ++n)
+    bin_of[n] = std::clamp((highest - std::bit_cast<std::int32_t>(above[n])) >> shift, 0, bins - 1);
   double mass[bins] = {};
   double all = 0;
-  for (const Candidate& group : groups) {
-    const float above = exp_above(group.upper - side.reference[i]);
-    const std::int32_t bin = std::clamp((highest - std::bit_cast<std::int32_t>(above)) >> shift, 0, static_cast<int>(bins) - 1);
-    mass[bin] += static_cast<double>(above);
-    all += static_cast<double>(above);
-  }
+  for (std::size_t n = 0; n < above.size(); ++n) mass[bin_of[n]] += static_cast<double>(above[n]);
+  for (const double one : mass) all += one;
   const double allowed = (1 - job_.rule.mass) / job_.rule.mass * all * static_cast<double>(exp_above(-side.usual[i]));
   double rest = side.dropped[i];
   if (!(rest <= kMost * allowed)) return -std::numeric_limits<float>::infinity();
@@ -216,23 +221,21 @@ float PruneBlock::end_of_mass(std::size_t i, std::span<const Candidate> groups) 
 }
 
 /// What the largest logit of a group, or that of a key, is not below; `coarse`: of its size, what the bound was rounded up by.
-float PruneBlock::lower_of(std::size_t i, const Candidate& candidate, float coarse) const {
-  const PruneLanes& side = scratch_.side;
-  const kernels::KeyErrors errors = job_.bounds.errors(place_.batch, kv_head(), 0);
-  const std::size_t group = candidate.key / kGroup;
-  const float own = side.norm[i] * errors.lost[group] + side.lost[i] * errors.longest[group] + side.extra[i];
-  return candidate.upper - 2 * (own + side.slack[i]) - std::abs(candidate.upper) * (coarse + 0x1p-20F);
+float PruneBlock::lower_of(std::size_t i, const Candidate& candidate, const QueryErrors& query, float coarse) const {
+  const float own = above_rounded(i, candidate.key, query);
+  return candidate.upper - 2 * (own + scratch_.side.slack[i]) - std::abs(candidate.upper) * (coarse + 0x1p-20F);
 }
 
 /// The strongest keys have bounds that are not below this.
 float PruneBlock::end_of_strongest(std::size_t i, std::span<const Candidate> groups) {
   const float infinity = std::numeric_limits<float>::infinity();
   if (groups.size() < job_.rule.keys) return -infinity;
-  std::vector<float>& above = scratch_.above;
-  above.resize(groups.size());
-  std::ranges::transform(groups, above.begin(), [&](const Candidate& group) { return lower_of(i, group, kCoarse); });
-  const auto nth = above.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
-  std::nth_element(above.begin(), nth, above.end(), std::greater<>());
+  std::vector<float>& lower = scratch_.lower;
+  lower.resize(groups.size());
+  std::ranges::transform(groups, lower.begin(),
+                         [&](const Candidate& group) { return lower_of(i, group, errors_of(i), kCoarse); });
+  const auto nth = lower.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
+  std::nth_element(lower.begin(), nth, lower.end(), std::greater<>());
   return *nth;
 }
 
@@ -253,13 +256,13 @@ void PruneBlock::refine(std::size_t i) {
   PruneLanes& side = scratch_.side;
   const std::span<const std::uint32_t> first(scratch_.first.data(), side.count[i]);
   float* const scores = scratch_.scores.get();
-  job_.products.dots(place_.batch, kv_head(), first, scratch_.queries.get(), i, scratch_.query_row.get(), scores);
-  const kernels::KeyErrors errors = job_.bounds.errors(place_.batch, kv_head(), 0);
+  scratch_.query.load(scratch_.query_rows.get() + i * job_.plan.dims.head_dim, static_cast<float>(job_.plan.factor));
+  job_.products.dots(place_.batch, kv_head(), first, scratch_.query, scores);
+  const QueryErrors errors = fine_errors_of(i);
   const KeyRange range = lane_range_[i];
   scratch_.above.resize(first.size());
   for (std::size_t n = 0; n < first.size(); ++n) {
-    const std::size_t group = first[n] / kGroup;
-    scratch_.above[n] = side.norm[i] * errors.lost[group] + side.lost[i] * errors.longest[group] + side.extra[i];
+    scratch_.above[n] = above_rounded(i, first[n], errors);
     if (is_plain() && range.begin <= first[n] && first[n] + kGroup <= range.end) continue;
     for (std::size_t r = 0; r < kGroup; ++r) {
       const std::size_t key = first[n] + r;
@@ -267,7 +270,9 @@ void PruneBlock::refine(std::size_t i) {
       score = key < range.begin || key >= range.end ? -std::numeric_limits<float>::infinity() : rounded_logit(i, key, score);
     }
   }
-  const kernels::PickLimits limits{.least = side.least[i], .shift = kRaised - side.reference[i] * kSiftStep + 0x1p13F};
+  // Bounds of keys lie lower than those of groups, and with them the line below which nothing matters.
+  const float least = side.least[i] - std::max(side.usual[i] - side.fine[i], 0.0F);
+  const kernels::PickLimits limits{.least = least, .shift = kRaised - side.reference[i] * kSiftStep + 0x1p13F};
   double dropped = 0;
   scratch_.candidates.clear();
   for (std::size_t n = 0; n < first.size(); n += kKeys) {

@@ -11,35 +11,38 @@ using kernels::kLanes;
 
 namespace {
 
-constexpr std::size_t kAhead = 8;  ///< keys whose rows are asked for before they are needed
-
-/// 16 chains, so that the sum is the same on every machine and none of them waits for itself.
-float product(const float* a, const float* b, std::size_t dim) {
-  constexpr std::size_t chains = 16;
-  float sum[chains] = {};
-  std::size_t d = 0;
-  for (; d + chains <= dim; d += chains)
-    for (std::size_t c = 0; c < chains; ++c) sum[c] += a[d + c] * b[d + c];
-  for (std::size_t c = 0; d < dim; ++d, ++c) sum[c] += a[d] * b[d];
-  for (std::size_t width = chains / 2; width > 0; width /= 2)
-    for (std::size_t c = 0; c < width; ++c) sum[c] += sum[c + width];
-  return sum[0];
-}
+constexpr std::size_t kAhead = 8;      ///< keys whose rows are asked for before they are needed
+constexpr std::size_t kAtATime = 128;  ///< rows
 
 bool has_larger_logit(const Taken& a, const Taken& b) { return a.logit != b.logit ? a.logit > b.logit : a.key < b.key; }
 
 }  // namespace
 
-double PruneBlock::exact_logit(std::size_t lane, std::size_t key) {
+/// Rows of keys or values that were taken: where they are, or made.
+const float* const* PruneBlock::rows_of(const RowSource<float>& source, std::span<const Taken> taken) {
+  scratch_.rows.resize(taken.size());
+  scratch_.made.resize(source.is_direct() ? 0 : taken.size() * source.dim());
+  for (std::size_t n = 0; n < taken.size(); ++n)
+    scratch_.rows[n] = source.is_direct()
+                           ? source.direct().row(place_.batch, kv_head(), taken[n].key)
+                           : source.rows(place_.batch, kv_head(), taken[n].key, 1, scratch_.made.data() + n * source.dim()).data;
+  return scratch_.rows.data();
+}
+
+/// The logits of all of them, in float32 up to the factor.
+void PruneBlock::find_logits(std::size_t i, std::span<Taken> taken) {
   const Plan& plan = job_.plan;
-  const RowSource<float>& keys = job_.operands.key;
-  const float* row = keys.is_direct() ? keys.direct().row(place_.batch, kv_head(), key)
-                                      : keys.rows(place_.batch, kv_head(), key, 1, scratch_.key.data()).data;
-  const float* query = scratch_.query_rows.get() + lane * plan.dims.head_dim;
-  double logit = static_cast<double>(product(query, row, plan.dims.head_dim)) * plan.factor;
-  if (plan.options.softcap != 0) logit = plan.options.softcap * std::tanh(logit / plan.options.softcap);
-  if (plan.has_bias()) logit += plan.bias(place_.batch, place_.head_of(lane), place_.query_of(lane), key);
-  return logit;
+  const float* const query = scratch_.query_rows.get() + i * plan.dims.head_dim;
+  float scores[kAtATime];
+  for (std::size_t first = 0; first < taken.size(); first += kAtATime) {
+    const std::span<Taken> some = taken.subspan(first, std::min(kAtATime, taken.size() - first));
+    job_.kernels.scattered_score_product(rows_of(job_.operands.key, some), some.size(), plan.dims.head_dim, query, scores);
+    for (std::size_t n = 0; n < some.size(); ++n) {
+      double& logit = some[n].logit = static_cast<double>(scores[n]) * plan.factor;
+      if (plan.options.softcap != 0) logit = plan.options.softcap * std::tanh(logit / plan.options.softcap);
+      if (plan.has_bias()) logit += plan.bias(place_.batch, place_.head_of(i), place_.query_of(i), some[n].key);
+    }
+  }
 }
 
 /// Takes candidates bin by bin, each a quarter of a nat of upper bounds, until the bound on all others is small enough.
@@ -70,7 +73,7 @@ bool PruneBlock::take_mass(std::size_t i) {
   const double low = std::exp(-static_cast<double>(side.slack[i])) * (1 - 0x1p-30);
   const double allowed = (1 - job_.rule.mass) / job_.rule.mass;
   const double likely =
-      mass[0] * std::exp(-static_cast<double>(side.usual[i]));  // most upper bounds are as far above their logits
+      mass[0] * std::exp(-static_cast<double>(side.fine[i]));  // most upper bounds are as far above their logits
   std::size_t done = 0;
   double sum = 0;
   for (std::size_t wanted = 1; done < bins && !(mass[done] <= allowed * sum * low); wanted = done + 1) {
@@ -88,11 +91,9 @@ bool PruneBlock::take_mass(std::size_t i) {
       fetch(job_.operands.key, lane.taken[n].key);
       fetch(job_.operands.value, lane.taken[n].key);
     }
-    for (std::size_t n = before; n < lane.taken.size(); ++n) {
-      Taken& taken = lane.taken[n];
-      taken.logit = exact_logit(i, taken.key);
-      sum += taken.weight = std::exp(taken.logit - static_cast<double>(reference));
-    }
+    const std::span<Taken> added = std::span(lane.taken).subspan(before);
+    find_logits(i, added);
+    for (Taken& taken : added) sum += taken.weight = std::exp(taken.logit - static_cast<double>(reference));
     done = wanted;
   }
   lane.mass_lost = mass[done] == 0 ? 0 : mass[done] / (sum * low + mass[done]) * (1 + 0x1p-40);
@@ -113,7 +114,8 @@ void PruneBlock::keep_strongest(std::size_t i) {
   if (all.size() <= job_.rule.keys) return;
   std::vector<float>& lower = scratch_.above;
   lower.resize(all.size());
-  std::ranges::transform(all, lower.begin(), [&](const Candidate& candidate) { return lower_of(i, candidate, 0); });
+  std::ranges::transform(all, lower.begin(),
+                         [&](const Candidate& candidate) { return lower_of(i, candidate, fine_errors_of(i), 0); });
   const auto nth = lower.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
   std::nth_element(lower.begin(), nth, lower.end(), std::greater<>());
   // So many keys have logits that are not below this.
@@ -132,12 +134,15 @@ bool PruneBlock::take_top(std::size_t i) {
   const std::vector<Candidate>& candidates = scratch_.candidates;
   const auto reference = static_cast<double>(side.reference[i]);
   const double slack = std::exp(static_cast<double>(side.slack[i])) * (1 + 0x1p-30);
-  for (std::size_t n = 0; n < candidates.size(); ++n) {
-    const std::uint32_t key = candidates[n].key;
-    if (n + kAhead < candidates.size()) fetch(job_.operands.key, candidates[n + kAhead].key);
-    const double logit = exact_logit(i, key);
-    lane.taken.push_back({key, logit, std::exp(logit - reference)});
+  for (const Candidate& candidate : candidates) lane.taken.push_back({candidate.key, 0, 0});
+  for (std::size_t first = 0; first < lane.taken.size(); first += kAhead) {
+    const std::span<Taken> rest = std::span(lane.taken).subspan(first);
+    for (const Taken& next :
+         rest.subspan(std::min(kAhead, rest.size()), std::min(2 * kAhead, rest.size()) - std::min(kAhead, rest.size())))
+      fetch(job_.operands.key, next.key);
+    find_logits(i, rest.first(std::min(kAhead, rest.size())));
   }
+  for (Taken& taken : lane.taken) taken.weight = std::exp(taken.logit - reference);
   double rest = side.dropped[i];
   if (lane.taken.size() > job_.rule.keys) {
     const auto end = lane.taken.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys);
@@ -158,10 +163,10 @@ void PruneBlock::take_all(std::size_t i) {
   double highest = -std::numeric_limits<double>::infinity();
   for (std::size_t j = lane_range_[i].begin; j < lane_range_[i].end; ++j) {
     if (job_.plan.may_hide() && !job_.plan.visible(place_.batch, place_.head_of(i), place_.query_of(i), j)) continue;
-    const double logit = exact_logit(i, j);
-    lane.taken.push_back({static_cast<std::uint32_t>(j), logit, 0});
-    highest = std::max(highest, logit);
+    lane.taken.push_back({static_cast<std::uint32_t>(j), 0, 0});
   }
+  find_logits(i, lane.taken);
+  for (const Taken& taken : lane.taken) highest = std::max(highest, taken.logit);
   double sums[2] = {0, 0};
   const std::size_t most = job_.rule.keys == 0 ? lane.taken.size() : std::min(job_.rule.keys, lane.taken.size());
   const auto end = lane.taken.begin() + static_cast<std::ptrdiff_t>(most);
@@ -185,13 +190,11 @@ void PruneBlock::weigh(std::size_t i) {
   double sum = 0;
   for (const Taken& taken : lane.taken) sum += taken.weight;
   if (sum == 0) lane.taken.clear();  // as for the exact engine: no key is left
-  const RowSource<float>& values = job_.operands.value;
-  for (Taken& taken : lane.taken) {
-    taken.weight /= sum;
-    const auto weight = static_cast<float>(taken.weight);
-    const float* value = values.is_direct() ? values.direct().row(place_.batch, kv_head(), taken.key)
-                                            : values.rows(place_.batch, kv_head(), taken.key, 1, scratch_.value.data()).data;
-    for (std::size_t f = 0; f < dim; ++f) out[f] += weight * value[f];
+  float weights[kAtATime];
+  for (std::size_t first = 0; first < lane.taken.size(); first += kAtATime) {
+    const std::span<Taken> some = std::span(lane.taken).subspan(first, std::min(kAtATime, lane.taken.size() - first));
+    for (std::size_t n = 0; n < some.size(); ++n) weights[n] = static_cast<float>(some[n].weight /= sum);
+    job_.kernels.scattered_value_product(weights, rows_of(job_.operands.value, some), some.size(), dim, out);
   }
 }
 

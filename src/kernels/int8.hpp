@@ -35,6 +35,22 @@ struct Int8Queries {
   const float* lost = nullptr;  ///< the error of a query: what the lengths of keys are multiplied by
 };
 
+/// One query in integers of up to 16 bits: feature d is about scale * ((high[d] - 128) * 2^low_bits + low[d]).
+struct Int8FineQuery {
+  const std::uint8_t* high = nullptr;  ///< [quads * kQuad], and zeros (not 128) up to a whole number of 64 bytes; aligned to 64
+  const std::uint8_t* low = nullptr;   ///< likewise, each below 2^low_bits
+  unsigned low_bits = 0;
+  float scale = 0;
+};
+
+/// As many low bits, at most 8, as leave sums of `features` products of a fine query and a row in 32 bits.
+[[nodiscard]] constexpr unsigned fine_bits(std::size_t features) noexcept {
+  constexpr std::size_t most = (std::size_t{1} << 31U) / (std::size_t{256} * 127);
+  unsigned bits = 0;
+  while (bits < 8 && features << (bits + 1) <= most) ++bits;
+  return bits;
+}
+
 /// For each group of kGroup keys: what bounds the errors of its scores.
 struct KeyErrors {
   const float* lost = nullptr;
@@ -95,10 +111,10 @@ struct Int8Kernels {
   void (*tails)(const std::uint16_t* bounds, std::size_t count, std::size_t lanes, float step, const float* shift,
                 const float* limits, float* sums) = nullptr;
 
-  /// scores[n][r] = scale[first[n]] * query_scale * the integer sum of row first[n] + r and one query, r < kGroup; -infinity from
-  /// there to kGroupRoom. `query` is that of one lane, [quads * kQuad], aligned, and zeros (not 128) up to a whole number of 64
-  /// bytes; kGroup more rows and 64 bytes of `keys` must be readable.
-  void (*dots)(const Int8Rows& keys, const std::uint32_t* first, std::size_t count, const std::uint8_t* query, float query_scale,
+  /// scores[n][r] = scale[first[n]] * query.scale * the integer sum of row first[n] + r and a query, r < kGroup; -infinity from
+  /// there to kGroupRoom. Sums must fit in 32 bits, as they do with fine_bits(). kGroupRoom more rows, and 64 bytes, of `keys`
+  /// must be readable.
+  void (*dots)(const Int8Rows& keys, const std::uint32_t* first, std::size_t count, const Int8FineQuery& query,
                float* scores) = nullptr;
 
   /// scores[n][r] += own[n]; where that is below limits.least, the float of `sift` is added to sums[r], else n * kGroupRoom + r

@@ -49,8 +49,10 @@ HWY_INLINE Vec<float> own(const KeyErrors& errors, size_t group, const Int8Queri
 /// Which pairs are left out, one row and vector after the other: bit i of rows[j] is lane i. Bits are put down without asking
 /// whether any matters: what a wrong guess of a branch costs is as much as a row.
 struct Sifting {
+  Sifting(const Sieve& where, size_t count) : sieve(where) { std::fill_n(rows, count, std::uint64_t{0}); }
+
   const Sieve& sieve;
-  std::uint64_t rows[kKeys] = {};
+  std::uint64_t rows[kKeys];
 
   /// Of row j and the vector from `lane` on, whose exponents are y before the smallest: what is added to the sums.
   HWY_INLINE Vec<float> take(size_t j, size_t lane, Vec<float> exponents, Vec<float> limit) {
@@ -88,7 +90,7 @@ struct Sifting {
 
 inline size_t sift(const std::uint16_t* HWY_RESTRICT bounds, size_t count, size_t lanes, const Sieve& sieve) {
   constexpr size_t kLine = 64 / sizeof(std::uint16_t);
-  Sifting sifting{sieve};
+  Sifting sifting(sieve, count);
   for (size_t lane = 0; lane < lanes; lane += kLanesOfVector) {
     const auto shift = hn::Load(kFloats, sieve.shift + lane);
     const auto limit = hn::Load(kFloats, sieve.limit + lane);
@@ -187,33 +189,82 @@ inline void peaks_of(const float* tile, size_t count, const KeyErrors& errors, c
   }
 }
 
+#if HWY_TARGET == HWY_SCALAR
+/// to[r] = the sum of the elements of rows[r], 0 from kGroup to kGroupRoom.
+HWY_INLINE void sums_of_rows(const Ints (&rows)[kGroup], std::int32_t (&to)[kGroupRoom]) {
+  for (size_t r = 0; r < kGroupRoom; ++r) to[r] = r < kGroup ? hn::GetLane(rows[r]) : 0;
+}
+#else
+/// The sum of a vector's blocks of 128 bits.
+template <class V>
+HWY_INLINE auto sum_of_blocks(V x) {
+  const hn::DFromV<V> integers;
+  if constexpr (hn::MaxLanes(integers) == 4) {
+    return x;
+  } else {
+    const hn::Half<hn::DFromV<V>> half;
+    return sum_of_blocks(hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
+  }
+}
+
+/// The sums of the elements of four vectors, side by side.
+HWY_INLINE auto sums_of_four(Ints a, Ints b, Ints c, Ints d) {
+  const hn::RepartitionToWide<decltype(kInts)> wide;
+  // Of each block of 128 bits two elements of two rows, then one of each row.
+  const auto ab = hn::BitCast(wide, hn::Add(hn::InterleaveLower(kInts, a, b), hn::InterleaveUpper(kInts, a, b)));
+  const auto cd = hn::BitCast(wide, hn::Add(hn::InterleaveLower(kInts, c, d), hn::InterleaveUpper(kInts, c, d)));
+  return sum_of_blocks(
+      hn::Add(hn::BitCast(kInts, hn::InterleaveLower(wide, ab, cd)), hn::BitCast(kInts, hn::InterleaveUpper(wide, ab, cd))));
+}
+
+/// to[r] = the sum of the elements of rows[r], 0 from kGroup to kGroupRoom.
+HWY_INLINE void sums_of_rows(const Ints (&rows)[kGroup], std::int32_t (&to)[kGroupRoom]) {
+  static_assert(kGroup == 6 && kGroupRoom == 8);
+  const hn::Full128<std::int32_t> four;
+  hn::Store(sums_of_four(rows[0], rows[1], rows[2], rows[3]), four, to);
+  hn::Store(sums_of_four(rows[4], rows[5], hn::Zero(kInts), hn::Zero(kInts)), four, to + 4);
+}
+#endif
+
 template <class Way>
-void dots(const Int8Rows& keys, const std::uint32_t* first, size_t count, const std::uint8_t* query, float query_scale,
-          float* scores) {
+void dots(const Int8Rows& keys, const std::uint32_t* first, size_t count, const Int8FineQuery& query, float* scores) {
   constexpr size_t ahead = 6;  // groups whose rows are asked for before they are needed
   constexpr size_t line = 64;
+  const hn::CappedTag<std::int32_t, kGroupRoom> integers;
+  const hn::CappedTag<float, kGroupRoom> floats;
   const size_t bytes = keys.quads * kQuad;
+  const auto low_bits = static_cast<int>(query.low_bits);
   for (size_t n = 0; n < count; ++n) {
     const std::int8_t* const rows = keys.data + first[n] * bytes;
     const std::int8_t* const next = keys.data + first[std::min(n + ahead, count - 1)] * bytes;
     for (size_t b = 0; b < kGroup * bytes; b += line) __builtin_prefetch(next + b);
     Ints sum[kGroup];
-    for (Ints& one : sum) one = hn::Zero(kInts);
+    Ints low[kGroup];
+    ATTN_UNROLL
+    for (size_t r = 0; r < kGroup; ++r) sum[r] = low[r] = hn::Zero(kInts);
     for (size_t t = 0; t < keys.quads; t += kLanesOfVector) {
-      const auto left = Way::left(hn::Load(kInts, reinterpret_cast<const std::int32_t*>(query) + t));
+      const auto left = Way::left(hn::Load(kInts, reinterpret_cast<const std::int32_t*>(query.high) + t));
+      const auto rest = Way::left(hn::Load(kInts, reinterpret_cast<const std::int32_t*>(query.low) + t));
       ATTN_UNROLL
       for (size_t r = 0; r < kGroup; ++r) {
         // What lies beyond a row meets zeros of the query.
-        const auto* row = reinterpret_cast<const std::int32_t*>(rows + r * bytes) + t;
-        sum[r] = Way::add(sum[r], left, Way::right(hn::LoadU(kInts, row)));
+        const auto row = Way::right(hn::LoadU(kInts, reinterpret_cast<const std::int32_t*>(rows + r * bytes) + t));
+        sum[r] = Way::add(sum[r], left, row);
+        low[r] = Way::add(low[r], rest, row);
       }
     }
-    const float factor = keys.scale[first[n]] * query_scale;
+    ATTN_UNROLL
+    for (size_t r = 0; r < kGroup; ++r) sum[r] = hn::Add(hn::ShiftLeftSame(sum[r], low_bits), low[r]);
+    alignas(16) std::int32_t sums[kGroupRoom];
+    sums_of_rows(sum, sums);
+    const auto factor = hn::Set(floats, keys.scale[first[n]] * query.scale);
     float* const to = scores + n * kGroupRoom;
     ATTN_UNROLL
-    for (size_t r = 0; r < kGroup; ++r)
-      to[r] = static_cast<float>(hn::GetLane(hn::SumOfLanes(kInts, sum[r])) + keys.offset[first[n] + r]) * factor;
-    ATTN_UNROLL
+    for (size_t r = 0; r < kGroupRoom; r += hn::MaxLanes(floats)) {
+      const auto offset = hn::ShiftLeftSame(hn::LoadU(integers, keys.offset + first[n] + r), low_bits);
+      const auto total = hn::Add(hn::LoadU(integers, sums + r), offset);
+      hn::Store(hn::Mul(hn::ConvertTo(floats, total), factor), floats, to + r);
+    }
     for (size_t r = kGroup; r < kGroupRoom; ++r) to[r] = -std::numeric_limits<float>::infinity();
   }
 }

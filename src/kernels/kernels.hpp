@@ -122,6 +122,13 @@ struct KernelTable {
   void (*few_value_product)(const T* weights, const T* values, std::size_t stride, std::size_t count, std::size_t dim,
                             std::size_t lanes, const T* rescale, T* output_rows, const Ahead<T>& ahead);
 
+  // For keys of one query that were picked from all and lie anywhere.
+
+  /// scores[n] = sum_d keys[n][d] * query[d], in 16 chains (of the features d, d + 16, ..), joined by halves.
+  void (*scattered_score_product)(const T* const* keys, std::size_t count, std::size_t dim, const T* query, T* scores);
+  /// output[f] += sum_n weights[n] * values[n][f], one chain over n.
+  void (*scattered_value_product)(const T* weights, const T* const* values, std::size_t count, std::size_t dim, T* output);
+
   // For keys that several threads share out: what two spans of keys gave becomes what both give. A span in which a lane sees no
   // key leaves the other's bits as they are.
 

@@ -11,6 +11,7 @@
 #include "kernels/notes-inl.hpp"
 #include "kernels/product-inl.hpp"
 #include "kernels/rows-inl.hpp"
+#include "kernels/scattered-inl.hpp"
 #include "kernels/tile-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -52,6 +53,8 @@ inline constexpr KernelTable<T> kTable = {
     .few_score_product = few_score_product<T>,
     .few_softmax_step = few_softmax_step<T>,
     .few_value_product = few_value_product<T>,
+    .scattered_score_product = scattered_score_product<T>,
+    .scattered_value_product = scattered_value_product<T>,
     .join_spans = join_spans<T>,
     .add_spans = add_spans<T>,
     .row_sums = row_sums<T>,

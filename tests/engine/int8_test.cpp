@@ -148,4 +148,38 @@ TEST_CASE("int8 attention refuses what its integers have no meaning for") {
   CHECK_THROWS_AS((void)run_case<float>(c, kWanted, {}, false, false, int8), Error);
 }
 
+TEST_CASE("a query in more bits is off by no more than it says") {
+  Random random(17);
+  for (const std::size_t dim : {1U, 2U, 63U, 64U, 65U, 257U, 259U, 1031U, 65536U}) {
+    CAPTURE(dim);
+    FineQuery query(dim);
+    for (const double size : {1.0, 1e-30, 1e-38, 1e-42, 1e30, 0.0}) {
+      CAPTURE(size);
+      for (const float factor : {0.125F, -3.0F}) {
+        std::vector<float> row(dim);
+        for (float& x : row) x = static_cast<float>(random.normal() * size);
+        query.load(row.data(), factor);
+        const kernels::Int8FineQuery fine = query.get();
+        double lost = 0;
+        double length = 0;
+        for (std::size_t f = 0; f < dim; ++f) {
+          const int integer = (fine.high[f] - 128) * (1 << fine.low_bits) + fine.low[f];
+          CHECK(std::abs(integer) <= 127 << fine.low_bits);
+          const double exact = static_cast<double>(row[f]) * static_cast<double>(factor);
+          lost += std::pow(exact - static_cast<double>(fine.scale) * integer, 2);
+          length += exact * exact;
+        }
+        CHECK(std::sqrt(lost) <= static_cast<double>(query.lost()));
+        // 16 bits where sums of so many features leave room for them.
+        if (dim < 258 && size > 1e-36) CHECK(std::sqrt(lost) <= std::sqrt(length) * 1e-4);
+      }
+    }
+    std::vector<float> row(dim, 1.0F);
+    row[dim / 2] = std::numeric_limits<float>::quiet_NaN();
+    query.load(row.data(), 1);
+    CHECK(std::isnan(query.get().scale));
+    CHECK(std::isnan(query.lost()));
+  }
+}
+
 }  // namespace attn::engine::test

@@ -214,6 +214,48 @@ TEST_CASE("the strongest keys are found among large logits that differ by little
   }
 }
 
+TEST_CASE("the strongest keys are found in tiles whose logits lie far below the largest") {
+  // Each tile of keys lies near an axis of its own. Queries ask for more keys than a tile has: query i sees those of tile i far
+  // above those of tile 10 + i, and these above all others. Of tiles that hold the largest logits of any query a sample is looked
+  // at first: that of query 0, whose logits lie where those of the others would be passed over.
+  constexpr std::size_t tiles = 48;
+  constexpr std::size_t queries = 6;
+  constexpr std::size_t length = tiles * kernels::kKeys;
+  Random random(29);
+  Case c = make_case(random, {1, 1, 1, queries, length, tiles, 3});
+  c.plan.factor = 0.03;
+  for (std::size_t j = 0; j < length; ++j)
+    for (std::size_t f = 0; f < tiles; ++f) {
+      double& x = c.key[j * tiles + f];
+      x = static_cast<double>(static_cast<float>((j / kernels::kKeys == f ? 10 : 0) + 0.01 * x));
+    }
+  std::fill(c.query.begin(), c.query.end(), 0.0);
+  for (std::size_t i = 0; i < queries; ++i) {
+    c.query[i * tiles + i] = i == 0 ? 40 : 20;
+    c.query[i * tiles + 10 + i] = 10;
+    c.query[10 + i] = -30;
+  }
+  PruneRule rule;
+  rule.keys = kernels::kKeys + 4;
+  Needs needs;
+  needs.weights = true;
+  const Results<double> exact = run_case<double>(c, needs, {}, true);
+  const Pruned pruned = run(c, rule);
+  CHECK(pruned.report.kept == queries * rule.keys);
+  for (std::size_t i = 0; i < queries; ++i) {
+    double least_kept = 2;
+    double most_dropped = 0;
+    for (std::size_t j = 0; j < length; ++j) {
+      const double weight = exact.weights[i * length + j];
+      if (pruned.results.weights[i * length + j] > 0)
+        least_kept = std::min(least_kept, weight);
+      else
+        most_dropped = std::max(most_dropped, weight);
+    }
+    CHECK(least_kept >= most_dropped * (1 - 1e-5));
+  }
+}
+
 TEST_CASE("pruning that keeps everything is the exact engine, bit by bit") {
   Random random(4);
   Case c = make_case(random, {2, 2, 1, 30, 200, 9, 5});

@@ -144,9 +144,9 @@ namespace {
 struct BoundCase {
   BoundCase(const Int8Size& size, Random& random)
       : dim(size.quads * kQuad),
-        keys((size.keys + kGroup) * dim + 64),
+        keys((size.keys + kGroupRoom) * dim + 64),
         scale(size.keys),
-        offset(size.keys + kGroup, 0),
+        offset(size.keys + kGroupRoom, 0),
         query(kLanes * dim),
         lost(size.keys / kGroup + 1),
         longest(lost.size()) {
@@ -330,9 +330,19 @@ TEST_CASE("groups of keys taken apart have the scores of their keys, and are pic
     Random random(size.keys * 30 + size.quads);
     BoundCase c(size, random);
     const std::size_t lane = size.lanes - 1;
-    Aligned<std::uint8_t> row((c.dim + 63) / 64 * 64);
-    for (std::size_t n = 0; n < (c.dim + 63) / 64 * 64; ++n)
-      row.get()[n] = n < c.dim ? c.query.get()[(n / kQuad * kLanes + lane) * kQuad + n % kQuad] : std::uint8_t{0};
+    const unsigned bits = fine_bits(c.dim);
+    Aligned<std::uint8_t> high((c.dim + 63) / 64 * 64);
+    Aligned<std::uint8_t> low((c.dim + 63) / 64 * 64);
+    for (std::size_t n = 0; n < (c.dim + 63) / 64 * 64; ++n) {
+      high.get()[n] = n < c.dim ? c.query.get()[(n / kQuad * kLanes + lane) * kQuad + n % kQuad] : std::uint8_t{0};
+      low.get()[n] = n < c.dim ? static_cast<std::uint8_t>(random.below(std::size_t{1} << bits)) : std::uint8_t{0};
+    }
+    const Int8FineQuery query{high.get(), low.get(), bits, 0.015F};
+    const auto sum_of = [&](std::size_t j) {
+      std::int32_t total = c.sum(j, lane) * (1 << bits);
+      for (std::size_t d = 0; d < c.dim; ++d) total += low.get()[d] * c.keys[j * c.dim + d];
+      return total;
+    };
     std::vector<std::uint32_t> first;
     for (std::size_t j = 0; j < size.keys; j += kGroup) first.push_back(static_cast<std::uint32_t>(j));
     std::vector<float> own(first.size());
@@ -340,7 +350,7 @@ TEST_CASE("groups of keys taken apart have the scores of their keys, and are pic
     const PickLimits limits{.least = static_cast<float>(random.normal()), .shift = 127 * 0x1p23F};
     for (const Int8Kernels* kernels : all_kernels()) {
       Lanes<float> scores(first.size());
-      kernels->dots(c.rows(size), first.data(), first.size(), row.get(), 0.015F, scores.get());
+      kernels->dots(c.rows(size), first.data(), first.size(), query, scores.get());
       std::vector<std::int32_t> wanted;
       alignas(64) float wanted_sums[kGroupRoom] = {};
       std::vector<float> bounds(first.size() * kGroupRoom);
@@ -349,7 +359,7 @@ TEST_CASE("groups of keys taken apart have the scores of their keys, and are pic
           const std::size_t j = first[n] + r;
           const float score = scores.get()[n * kGroupRoom + r];
           if (r >= kGroup) CHECK(score == -kInf<float>);
-          if (r < kGroup && j < size.keys) CHECK(score == static_cast<float>(c.sum(j, lane)) * (c.scale[first[n]] * 0.015F));
+          if (r < kGroup && j < size.keys) CHECK(score == static_cast<float>(sum_of(j)) * (c.scale[first[n]] * 0.015F));
           const float bound = bounds[n * kGroupRoom + r] = score + own[n];
           const float y = std::max(std::fma(bound, kSiftStep, limits.shift), kSiftLeast);
           if (bound < limits.least)
