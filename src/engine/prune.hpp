@@ -2,15 +2,15 @@
 // a cheap pass over all keys whose errors are bounded, so that what is left out has a certified bound.
 //
 // A pass over the keys in 8-bit integers (int8.hpp) gives scores s'. With q = q' + a, k = k' + b (q', k' the rounded rows)
-// |q.k - q'.k'| <= |q'||b| + |a||k'| + |a||b| (Cauchy and Schwarz), so u = s' + that bound lies above the logit. Only the largest
-// u of each group of kernels::kGroup keys is kept, a number that costs one comparison for each pair. When those of all groups are
-// known, it is known, too, from where on a group may matter; all others are left out at once, and count as kGroup keys of their
-// largest e^u. Groups that may matter are looked into: the products of their keys are made once more, with the query in up to 16
-// bits, which leaves half of the bound, and keys with small u left out. The others are candidates, which are taken in descending
-// order of u and computed exactly in float32 until the rule is met. With U the sum of e^u of all that is left out and S the sum of
-// e^logit of what is taken, the mass left out is D / (S + D) <= U / (S + U), and no feature of the output is off by more than
-// 2 U / (S + U) max |v|. All bounds are rounded outward. Tiles of keys are first bounded as a whole, q.k <= q.c + |q| r for keys
-// within r of their centre c, and passed over where that is enough.
+// |q.k - q'.k'| <= |q'||b| + |a||k'| + |a||b| (Cauchy and Schwarz), so u = s' + that bound lies above the logit. Only the
+// largest u of each group of kernels::kGroup keys is kept, a number that costs one comparison for each pair. When those of
+// all groups are known, it is known, too, from where on a group may matter; all others are left out at once, and count as
+// kGroup keys of their largest e^u. Groups that may matter are looked into: the products of their keys are made once more,
+// with the query in up to 16 bits, which leaves half of the bound, and keys with small u left out. The others are candidates,
+// which are taken in descending order of u and computed exactly in float32 until the rule is met. With U the sum of e^u of
+// all that is left out and S the sum of e^logit of what is taken, the mass left out is D / (S + D) <= U / (S + U), and no
+// feature of the output is off by more than 2 U / (S + U) max |v|. All bounds are rounded outward. Tiles of keys are first
+// bounded as a whole, q.k <= q.c + |q| r for keys within r of their centre c, and passed over where that is enough.
 #pragma once
 
 #include "engine/engine.hpp"
