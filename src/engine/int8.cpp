@@ -1,6 +1,7 @@
 // Attention in 8-bit integers: rounding rows, and the products of the tiled engine.
 #include "engine/int8.hpp"
 
+#include "base/groups.hpp"
 #include "kernels/kernels.hpp"
 
 #include <attn/error.hpp>
@@ -25,7 +26,7 @@ constexpr std::size_t kRowsAtATime = 4 * kKeys;  ///< a whole number of tiles of
 
 constexpr float kMost = 127;  ///< magnitude of a row's integers
 
-std::size_t quads_of(std::size_t count) noexcept { return (count + kQuad - 1) / kQuad; }
+std::size_t quads_of(std::size_t count) noexcept { return groups_of(count, kQuad); }
 
 /// What integers of a row with this largest magnitude are multiplied by: NaN where it is not finite, 0 where it is tiny.
 float scale_of(float largest) noexcept {
@@ -70,8 +71,7 @@ float quantize_row(const float* row, std::size_t dim, float largest, std::int8_t
   return scale_of(largest);
 }
 
-FineQuery::FineQuery(std::size_t dim)
-    : dim_(dim), padded_((dim + kVectorBytes - 1) / kVectorBytes * kVectorBytes), bytes_(2 * padded_) {}
+FineQuery::FineQuery(std::size_t dim) : dim_(dim), padded_(whole_groups(dim, kVectorBytes)), bytes_(2 * padded_) {}
 
 void FineQuery::load(const float* row, float factor) {
   const float largest = largest_magnitude(row, dim_);

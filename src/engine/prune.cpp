@@ -165,7 +165,7 @@ std::uint64_t pruned_bytes(const Plan& plan, const PruneRule& rule, std::size_t 
   const Dims& d = plan.dims;
   if (keeps_all(plan, rule)) return 0;
   const std::uint64_t lanes = kernels::kLanes;
-  const std::uint64_t tiles = (d.kv_len + kernels::kKeys - 1) / kernels::kKeys;
+  const std::uint64_t tiles = tile_count(d.kv_len);
   const std::uint64_t numbers = lanes * (3 * d.head_dim + d.value_dim + 2 * std::max(d.head_dim, d.value_dim) +
                                          4 * kernels::kKeys + tiles * (1 + kGroups / 2)) +
                                 d.kv_len;

@@ -166,6 +166,7 @@ class PruneBlock {
   [[nodiscard]] bool narrow(std::size_t i);
   [[nodiscard]] float end_of_mass(std::size_t i, std::span<const float> above);
   [[nodiscard]] float end_of_strongest(std::size_t i, std::span<const Candidate> groups);
+  [[nodiscard]] float least_of_strongest(std::size_t i, std::span<const Candidate> all, const QueryErrors& query, float coarse);
   [[nodiscard]] QueryErrors errors_of(std::size_t i) const { return {scratch_.side.norm[i], scratch_.side.lost[i]}; }
   [[nodiscard]] QueryErrors fine_errors_of(std::size_t i) const;
   /// How far bounds on the logits of a key's group lie above rounded ones, of a query with these errors.

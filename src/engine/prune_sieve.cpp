@@ -228,12 +228,15 @@ float PruneBlock::lower_of(std::size_t i, const Candidate& candidate, const Quer
 
 /// The strongest keys have bounds that are not below this.
 float PruneBlock::end_of_strongest(std::size_t i, std::span<const Candidate> groups) {
-  const float infinity = std::numeric_limits<float>::infinity();
-  if (groups.size() < job_.rule.keys) return -infinity;
+  if (groups.size() < job_.rule.keys) return -std::numeric_limits<float>::infinity();
+  return least_of_strongest(i, groups, errors_of(i), kCoarse);
+}
+
+/// So many groups or keys as the rule asks for, of at least as many, have logits that are not below this.
+float PruneBlock::least_of_strongest(std::size_t i, std::span<const Candidate> all, const QueryErrors& query, float coarse) {
   std::vector<float>& lower = scratch_.lower;
-  lower.resize(groups.size());
-  std::ranges::transform(groups, lower.begin(),
-                         [&](const Candidate& group) { return lower_of(i, group, errors_of(i), kCoarse); });
+  lower.resize(all.size());
+  std::ranges::transform(all, lower.begin(), [&](const Candidate& one) { return lower_of(i, one, query, coarse); });
   const auto nth = lower.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
   std::nth_element(lower.begin(), nth, lower.end(), std::greater<>());
   return *nth;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 namespace attn::engine {
 
@@ -112,14 +111,7 @@ void PruneBlock::keep_strongest(std::size_t i) {
   PruneLanes& side = scratch_.side;
   std::vector<Candidate>& all = scratch_.candidates;
   if (all.size() <= job_.rule.keys) return;
-  std::vector<float>& lower = scratch_.above;
-  lower.resize(all.size());
-  std::ranges::transform(all, lower.begin(),
-                         [&](const Candidate& candidate) { return lower_of(i, candidate, fine_errors_of(i), 0); });
-  const auto nth = lower.begin() + static_cast<std::ptrdiff_t>(job_.rule.keys - 1);
-  std::nth_element(lower.begin(), nth, lower.end(), std::greater<>());
-  // So many keys have logits that are not below this.
-  const float least = *nth;
+  const float least = least_of_strongest(i, all, fine_errors_of(i), 0);
   std::erase_if(all, [&](const Candidate& c) {
     const bool goes = c.upper < least;
     if (goes) side.dropped[i] += static_cast<double>(exp_above(c.upper - side.reference[i]));

@@ -176,7 +176,7 @@ void TiledWalk<T>::sums(Sums<T>& sums) {
 
 template <class T>
 void TiledWalk<T>::open_kept() {
-  const std::size_t tiles = (job_.plan.dims.kv_len + kKeys - 1) / kKeys;
+  const std::size_t tiles = tile_count(job_.plan.dims.kv_len);
   scratch_.kept.reserve(tiles * TiledScratch<T>::kTile);
   scratch_.has_kept.resize(tiles);
 }
